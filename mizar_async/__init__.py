@@ -1,0 +1,1 @@
+"""The asyncio-native SDK for trading through Mizar with self-hosted strategies."""
