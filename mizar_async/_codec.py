@@ -206,14 +206,14 @@ def _declined(endpoint: Endpoint[Any], answer: Answer, now: int, attempts: int) 
     if kind is None and reading and 400 <= answer.status < 500:
         kind = errors.Invalid
     message = f"{endpoint.path} was answered {answer.status}{f': {says}' if says else ''}"
+    pause = retry_after(answer.retry_after, now)
+    hint = "" if pause is None else f"; come back in {pause:g} s"
     if kind is errors.RateLimited:
-        pause = retry_after(answer.retry_after, now)
-        hint = "" if pause is None else f"; come back in {pause:g} s"
         return errors.RateLimited(message + hint, retry_after=pause, answer=body, **facts)
     if kind is not None:
         return kind(message, answer=body, **facts)
     if reading:
-        return errors.Unavailable(message, **facts)
+        return errors.Unavailable(message + hint, retry_after=pause, **facts)
     return errors.OutcomeUnknown(f"{message}; the server may have acted all the same", **facts)
 
 

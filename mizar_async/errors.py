@@ -161,6 +161,11 @@ class Unavailable(MizarError):
 
     happened = "no"
 
+    def __init__(self, message: str = "", *, retry_after: float | None = None, **facts: object) -> None:
+        super().__init__(message, **facts)  # type: ignore[arg-type]
+        self.retry_after = retry_after
+        """Seconds until the server wants to be asked again, None if it did not say."""
+
 
 class NotFlat(MizarError):
     """A flatten ended before the server showed that nothing is open."""
