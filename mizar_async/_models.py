@@ -137,6 +137,13 @@ class OpenPosition:
     is_long: bool = attrs.field(validator=_is_bool)
 
 
+def check_open(request: object) -> OpenPosition:
+    """Return a request that came from outside, or raise InvalidInput: it checked its values when it was made."""
+    if not isinstance(request, OpenPosition):
+        raise _refuse("request", request, "it must be an OpenPosition(strategy_id=..., base_asset=..., ...)")
+    return request
+
+
 @attrs.frozen
 class ClosePosition:
     """One position to be closed, by its id."""

@@ -74,3 +74,11 @@ class Options:
     def but(self, **changes: Any) -> Options:
         """These options with some changed; None changes nothing."""
         return attrs.evolve(self, **{name: value for name, value in changes.items() if value is not None})
+
+
+def clipped(options: Options, left: float) -> Options:
+    """Options for a part of a larger call, of which so many seconds are left."""
+    if left >= options.deadline:
+        return options
+    deadline = max(left, 0.05)
+    return options.but(deadline=deadline, timeout=min(options.timeout, deadline), resend_absent=False)

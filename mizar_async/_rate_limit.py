@@ -105,11 +105,20 @@ class RateLimit:
 class Turns:
     """Makes calls wait for their turn: the shell around `RateLimit`, for all loops and threads."""
 
-    def __init__(self, limit: RateLimit) -> None:
-        self._limit = limit
+    def __init__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
+        """Start without budgets and pauses."""
+        self._limit = RateLimit()
         self._lock = threading.Lock()
         self._under_way: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Lane, asyncio.Semaphore]]
         self._under_way = weakref.WeakKeyDictionary()
+
+    def limit(self, per_second: int | None, per_minute: int | None) -> None:
+        """Set the budgets; None and None leave them as they are."""
+        if per_second is not None or per_minute is not None:
+            self._limit = RateLimit(per_second, per_minute)
 
     @asynccontextmanager
     async def turn(self, lane: Lane, until: float) -> AsyncGenerator[None]:

@@ -1,0 +1,98 @@
+"""The way from one client to its server: what all views of the client share."""
+
+from __future__ import annotations
+
+import logging
+import random
+from typing import TYPE_CHECKING, TypeVar
+
+import attrs
+
+from ._account import Account
+from ._address import Address, ApiKey
+from ._clock import Clock, loop_time
+from ._codec import Answer, Request, decode, encode
+from ._endpoints import Endpoint, Repeat
+from ._in_flight import in_grace
+from ._options import Options
+from ._rate_limit import Lane
+from ._retries import repeated
+from .errors import NotSent, RateLimited, Unavailable
+
+if TYPE_CHECKING:
+    import ssl
+
+    import httpx
+
+    from ._transport import Wire
+
+T = TypeVar("T")
+
+log = logging.getLogger("mizar_async")
+
+
+@attrs.define(eq=False)
+class Channel:
+    """Address, key, connections, clock and chance of one client, and the account that it shares with others."""
+
+    address: Address
+    key: ApiKey
+    account: Account
+    clock: Clock
+    rng: random.Random
+    verify: ssl.SSLContext | str | None = None
+    transport: httpx.AsyncBaseTransport | None = attrs.field(default=None, repr=False)
+    closed: bool = False
+    _wire: Wire | None = attrs.field(default=None, init=False, repr=False)
+
+    def wire(self) -> Wire:
+        """The connections, made by the first call: httpx and aiohttp take a while to import."""
+        if self.closed:
+            raise NotSent("not sent: this client is closed; make a new one")
+        if self._wire is None:
+            from ._transport import Wire
+
+            log.info("calls go to %s", self.account.name)
+            self._wire = Wire(self.address, self.key, verify=self.verify, transport=self.transport)
+        return self._wire
+
+    async def exchange(self, endpoint: Endpoint[T], request: Request, *, timeout: float, attempts: int) -> T:
+        """Send one request that has its turn, and give what its answer means."""
+        result = await self.wire().send(request, timeout)
+        try:
+            answer = decode(endpoint, result, now=self.clock.now(), attempts=attempts)
+        except RateLimited as limited:
+            self.account.turns.pause(limited.retry_after)
+            raise
+        finally:
+            if isinstance(result, Answer) and result.status != 429:
+                self.account.turns.answered()
+        return answer
+
+    async def perform(self, endpoint: Endpoint[T], ask: object, options: Options, lane: Lane = Lane.OTHERS) -> T:
+        """Make a call that needs no follow-up, again where that is certain to be harmless, within the deadline.
+
+        A write that is cancelled in flight has the grace to end.
+        """
+        request = encode(endpoint, ask)
+        until = loop_time() + options.deadline
+        reading = endpoint.repeat is Repeat.HARMLESS
+
+        async def attempt(number: int) -> T:
+            try:
+                async with self.account.turns.turn(lane, until):
+                    patience = min(options.timeout, until - loop_time())
+                    exchange = self.exchange(endpoint, request, timeout=patience, attempts=number)
+                    return await (exchange if reading else in_grace(exchange, options.grace))
+            except NotSent as failure:
+                unsent = failure
+            if not reading:
+                raise unsent
+            raise Unavailable(f"{endpoint.path}: {unsent}", method=endpoint.method, path=endpoint.path, attempts=number)
+
+        return await repeated(attempt, options=options, until=until, rng=self.rng)
+
+    async def aclose(self) -> None:
+        self.closed = True
+        if self._wire is not None:
+            await self._wire.aclose()

@@ -1,0 +1,441 @@
+"""The client: a method per call. Each makes a checked request and hands it on."""
+
+from __future__ import annotations
+
+import copy
+import random
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import AbstractAsyncContextManager
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+import attrs
+
+from . import _endpoints as endpoints
+from ._account import Listener, own_account, shared_account
+from ._address import Address, ApiKey
+from ._bulk import Bulk, BulkResult, Outcome, Place, Progress, Requests, gather, stream
+from ._channel import Channel
+from ._clock import Clock
+from ._close_all import ClosingAll
+from ._closes import Closing, close_alone
+from ._flatten import Flattener, FlattenReport
+from ._follow_up import FollowUp
+from ._models import (
+    CloseAll,
+    ClosedPosition,
+    ClosePosition,
+    Exchange,
+    Nothing,
+    OfMarket,
+    OfStrategy,
+    OpenPosition,
+    Position,
+    PublishStrategy,
+    Size,
+    Strategy,
+    Symbol,
+    check_open,
+    whole_number,
+)
+from ._opens import Opening, open_alone
+from ._options import Options, clipped
+from ._reconcile import Reconciliation, believed_ids, compare
+from .errors import OutcomeUnknown
+
+if TYPE_CHECKING:
+    import os
+    import ssl
+
+    import httpx
+
+
+class AsyncMizar:
+    """Trading through Mizar with self-hosted strategies, from asyncio.
+
+        async with AsyncMizar() as mizar:
+            position = await mizar.open_position(
+                strategy_id=1, base_asset="BTC", quote_asset="USDT", size=0.3, is_long=True
+            )
+            closed = await mizar.close_position(position_id=position.position_id)
+
+    `api_key` and `api_url` default to the environment variables MIZAR_API_KEY and MIZAR_API_URL, the address then to
+    the real venue's; it may stand with or without `/api/v1`. Plain http is for this machine only.
+
+    `timeout` (seconds for one attempt in all), `deadline` (seconds for a call in all), `max_retries`, `settle_time`,
+    `listing_lag`, `others_close`, `resend_absent` and `grace` are described in `Options`; `with_options` changes them
+    for some calls. `requests_per_second` and `requests_per_minute` bound what leaves for this key and host in this
+    process (None: unbounded); a tenth is kept for closes. `on_unclaimed` is called once with each position that no
+    call of this process owns. `verify` is an `ssl.SSLContext` or a file of certificates to trust. A `transport` of
+    your own (of httpx) is used as it is, in every loop, and is yours to close.
+
+    One client works in several loops and threads, one after the other and at once; connections are made when they
+    are first needed and go with their loop. Making a client does no I/O. Raises `InvalidInput` for a value that can't be
+    right. Every call may raise any `MizarError` but no exception of another library.
+    """
+
+    def __init__(
+        self,
+        api_key: str | None = None,
+        *,
+        api_url: str | None = None,
+        timeout: float = 10.0,
+        deadline: float = 30.0,
+        max_retries: int = 3,
+        settle_time: float = 15.0,
+        listing_lag: float = 1.0,
+        others_close: bool = False,
+        resend_absent: bool = False,
+        grace: float = 2.0,
+        requests_per_second: int | None = None,
+        requests_per_minute: int | None = None,
+        on_unclaimed: Callable[[Position], object] | None = None,
+        verify: ssl.SSLContext | str | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+        clock: Clock | None = None,
+        rng: random.Random | None = None,
+    ) -> None:
+        key, address = ApiKey.find(api_key), Address.find(api_url)
+        account = shared_account(key, address) if transport is None else own_account(address)
+        account.turns.limit(requests_per_second, requests_per_minute)
+        self._listener = Listener(on_unclaimed)
+        account.listeners.add(self._listener)
+        options = Options(
+            timeout=timeout,
+            deadline=deadline,
+            max_retries=max_retries,
+            settle_time=settle_time,
+            listing_lag=listing_lag,
+            others_close=others_close,
+            resend_absent=resend_absent,
+            grace=grace,
+        )
+        self._channel = Channel(
+            address, key, account, clock or Clock(), rng or random.Random(), verify=verify, transport=transport
+        )
+        self._use(options)
+
+    def _use(self, options: Options) -> None:
+        self._options = options
+        self._follow_up = FollowUp(self._channel, options)
+        self._flattener = Flattener(self._channel, self._follow_up, options)
+
+    @classmethod
+    def paper(
+        cls,
+        *,
+        prices: str | os.PathLike[str] | None = None,
+        pair: str | None = None,
+        speed: float = 1.0,
+        seed: int = 0,
+        spread: float = 0.02,
+    ) -> Self:
+        """A client of a paper venue of its own inside this process: nothing to start, no port, no account.
+
+            async with AsyncMizar.paper(seed=7) as mizar:
+                await mizar.get_symbols(exchange="binance")
+
+        Prices are simulated from `seed`, or replayed from the CSV file `prices` (of `pair`, by default taken from the
+        file's name) `speed` times as fast as they were. `spread` is in percent of the price; fills are worse by half
+        of it. Needs the extra `paper`. Raises `InvalidInput` for a file that can't be replayed.
+        """
+        from .paper import in_process
+
+        transport, key = in_process(prices=prices, pair=pair, speed=speed, seed=seed, spread=spread)
+        mizar = cls(key, api_url="http://localhost", transport=transport)
+        mizar._channel.address = attrs.evolve(mizar._channel.address, host="in-process", environment="paper")
+        return mizar
+
+    def with_options(
+        self,
+        *,
+        timeout: float | None = None,
+        deadline: float | None = None,
+        max_retries: int | None = None,
+        settle_time: float | None = None,
+        listing_lag: float | None = None,
+        others_close: bool | None = None,
+        resend_absent: bool | None = None,
+        grace: float | None = None,
+    ) -> Self:
+        """A view of this client with some options changed; it shares everything else.
+
+            await mizar.with_options(timeout=5, deadline=10).close_position(position_id=17)
+        """
+        view = copy.copy(self)
+        view._use(
+            self._options.but(
+                timeout=timeout,
+                deadline=deadline,
+                max_retries=max_retries,
+                settle_time=settle_time,
+                listing_lag=listing_lag,
+                others_close=others_close,
+                resend_absent=resend_absent,
+                grace=grace,
+            )
+        )
+        return view
+
+    # -- the calls of the API ------------------------------------------------------------------------
+
+    async def ping(self) -> None:
+        """Ask whether the server is there and knows the key; returns if so."""
+        await self._channel.perform(endpoints.PING, Nothing(), self._options)
+
+    async def server_time(self) -> int:
+        """The server's clock, in milliseconds since the epoch, UTC."""
+        answer = await self._channel.perform(endpoints.SERVER_TIME, Nothing(), self._options)
+        return answer.server_time
+
+    async def get_exchanges(self) -> list[Exchange]:
+        """The exchanges that strategies can trade on, with their markets."""
+        return await self._channel.perform(endpoints.EXCHANGES, Nothing(), self._options)
+
+    async def get_symbols(self, *, exchange: str, market: str | None = None) -> list[Symbol]:
+        """The pairs of an exchange such as "binance", all of them or those of one `market`, SPOT or FUTURES."""
+        return await self._channel.perform(endpoints.SYMBOLS, OfMarket(exchange, market), self._options)
+
+    async def create_self_hosted_strategy(
+        self, *, name: str, description: str, exchanges: Iterable[str], symbols: Iterable[str], market: str
+    ) -> Strategy:
+        """Publish a new strategy that this program hosts; its `strategy_id` opens positions.
+
+            strategy = await mizar.create_self_hosted_strategy(
+                name="Momentum", description="Buys strength", exchanges=["binance"], symbols=["BTCUSDT"], market="SPOT"
+            )
+
+        `market` is SPOT (long only) or FUTURES. It is sent once: after `OutcomeUnknown`, look at
+        `get_all_self_hosted_strategies_info` before you publish again.
+        """
+        ask = PublishStrategy(
+            name=name, description=description, exchanges=exchanges, symbols=symbols, market=market
+        )
+        strategy = await self._channel.perform(endpoints.PUBLISH_STRATEGY, ask, self._options)
+        self._channel.account.learn([strategy])
+        return strategy
+
+    async def get_all_self_hosted_strategies_info(self) -> list[Strategy]:
+        """All strategies of this key, oldest first."""
+        strategies = await self._channel.perform(endpoints.STRATEGIES, Nothing(), self._options)
+        self._channel.account.learn(strategies)
+        return strategies
+
+    async def open_position(
+        self, *, strategy_id: int, base_asset: str, quote_asset: str, size: Size = 1, is_long: bool
+    ) -> Position:
+        """Open one position, and return it as the server recorded it.
+
+            position = await mizar.open_position(
+                strategy_id=1, base_asset="BTC", quote_asset="USDT", size=0.3, is_long=True
+            )
+
+        `size` is the share of what each follower allows: more than 0, at most 1.
+
+        An open that gets no answer is looked up, never sent again while it is in doubt. Raises `Refused` if the server
+        said no, `NotSent` if nothing left, `NotOpened` if it was in doubt and is proven absent, and `OutcomeUnknown` if nobody
+        can say whether it opened: do not call again then, the client goes on looking, and `resolve` gives the answer.
+        """
+        ask = OpenPosition(
+            strategy_id=strategy_id, base_asset=base_asset, quote_asset=quote_asset, size=size, is_long=is_long
+        )
+        return await open_alone(self._open(ask))
+
+    async def close_position(self, *, position_id: int) -> ClosedPosition:
+        """Close one position, and return it as the server recorded it.
+
+        A close that gets no answer is repeated within the deadline, since a position closes only once; its price and
+        time are None where the answer was lost. Raises `Conflict` if the position was closed before, `NotFound` if there
+        is none, and `OutcomeUnknown` if nobody can say: the client goes on looking then.
+        """
+        return await close_alone(self._close(ClosePosition(position_id)))
+
+    async def get_all_open_positions(self, *, strategy_id: int) -> list[Position]:
+        """All open positions of a strategy, oldest first: the whole list, or an error."""
+        return await self._follow_up.open_positions(OfStrategy(strategy_id), self._options)
+
+    async def close_all_positions(
+        self, *, strategy_id: int, base_asset: str | None = None, quote_asset: str | None = None, verify: bool = False
+    ) -> list[ClosedPosition]:
+        """Close all open positions of a strategy, or those of one pair, with one request.
+
+        Where the answer is lost, what is still listed is closed by id, but nothing that was opened since. With
+        `verify=True` it returns only when the server shows that nothing is open, and raises `NotFlat` otherwise. Raises
+        `OutcomeUnknown` with the positions that it can't tell about. Opens go on meanwhile: `flatten` stops them first.
+        """
+        ask = CloseAll(strategy_id=strategy_id, base_asset=base_asset, quote_asset=quote_asset)
+        return await ClosingAll(self._channel, self._follow_up, self._options, ask).run(verify=verify)
+
+    # -- many at once --------------------------------------------------------------------------------
+
+    async def open_positions(
+        self,
+        requests: Requests[OpenPosition],
+        *,
+        max_concurrency: int = 64,
+        stop_on_error: bool = False,
+        deadline: float | None = None,
+        on_progress: Progress | None = None,
+        into: BulkResult[OpenPosition, Position] | None = None,
+    ) -> BulkResult[OpenPosition, Position]:
+        """Open many positions concurrently, and return one outcome for each request, in their order.
+
+            result = await mizar.open_positions([OpenPosition(strategy_id=1, base_asset="BTC", ...), ...])
+            result.succeeded, result.failed, result.not_done
+
+        One failure never hides the others; `stop_on_error` starts no more after the first. `deadline` is in seconds for all
+        of it (None: no bound): what it does not reach comes back as not done. `on_progress(finished, total)` is called after
+        each. Cancelled, the exception carries what there is (`partial_result`), and `into` keeps it in any case.
+        A collection is checked whole before anything is sent: raises `InvalidInput`.
+        """
+        bulk = Bulk(
+            requests,
+            check_open,
+            self._start_open,
+            max_concurrency=max_concurrency,
+            deadline=deadline,
+            stop_on_error=stop_on_error,
+        )
+        return await gather(bulk, on_progress, into)
+
+    async def close_positions(
+        self,
+        position_ids: Requests[int],
+        *,
+        max_concurrency: int = 64,
+        stop_on_error: bool = False,
+        deadline: float | None = None,
+        on_progress: Progress | None = None,
+        into: BulkResult[int, ClosedPosition] | None = None,
+    ) -> BulkResult[int, ClosedPosition]:
+        """Close many positions concurrently, and return one outcome for each id, in their order.
+
+        Parameters and errors are those of `open_positions`.
+        """
+        bulk = Bulk(
+            position_ids,
+            ClosePosition,
+            self._start_close,
+            max_concurrency=max_concurrency,
+            deadline=deadline,
+            stop_on_error=stop_on_error,
+        )
+        return await gather(bulk, on_progress, into)
+
+    def stream_open_positions(
+        self, requests: Requests[OpenPosition], *, max_concurrency: int = 64
+    ) -> AsyncIterator[Outcome[OpenPosition, Position]]:
+        """Open positions as they come, and give the outcomes as they finish; the input may be endless.
+
+        A slow consumer slows the sending. What opened and was not taken from the iterator is reported as unclaimed.
+        """
+        return stream(Bulk(requests, check_open, self._start_open, max_concurrency=max_concurrency))
+
+    def stream_close_positions(
+        self, position_ids: Requests[int], *, max_concurrency: int = 64
+    ) -> AsyncIterator[Outcome[int, ClosedPosition]]:
+        """Close positions as their ids come, and give the outcomes as they finish; the input may be endless."""
+        return stream(Bulk(position_ids, ClosePosition, self._start_close, max_concurrency=max_concurrency))
+
+    def closing_positions(self, strategy_id: int) -> AbstractAsyncContextManager[None]:
+        """A guard: whatever this client opens for the strategy inside the block is closed when the block ends.
+
+            async with mizar.closing_positions(1):
+                ...
+
+        However it ends: by an exception, a cancellation, Ctrl-C, SIGTERM. What is in doubt is settled first. Raises
+        `NotFlat` if that takes longer than 60 s.
+        """
+        return self._flattener.guarding(whole_number("strategy_id", strategy_id))
+
+    # -- never silently unknown ----------------------------------------------------------------------
+
+    def unresolved(self) -> list[OutcomeUnknown]:
+        """The calls whose outcome is unknown, oldest first, of all clients of this key and host in this process."""
+        return self._follow_up.unresolved()
+
+    async def resolve(
+        self, error: OutcomeUnknown, *, timeout: float | None = None
+    ) -> Position | ClosedPosition | list[ClosedPosition]:
+        """Wait for what became of a call that ended as `OutcomeUnknown`, for `timeout` seconds (None: the deadline).
+
+        Returns the position that it opened or closed (a list for a close-all), raises `NotOpened` if it opened nothing, or
+        `OutcomeUnknown` again if nobody can tell yet.
+        """
+        return await self._follow_up.resolve(error, self._options.deadline if timeout is None else timeout)
+
+    def unclaimed_positions(self, strategy_id: int) -> list[Position]:
+        """Positions that no call of this process owns, and that were not there at its start, as far as lists showed them.
+
+        Among them are those whose call was cancelled or ended as `OutcomeUnknown`, until `resolve` hands them over.
+        """
+        watch = self._channel.account.watch(whole_number("strategy_id", strategy_id))
+        return [watch.unclaimed[position_id] for position_id in sorted(watch.unclaimed)]
+
+    async def reconcile(self, strategy_id: int, believed: Iterable[Position | int]) -> Reconciliation:
+        """Compare what the bot believes to be open, positions or ids, with what the server holds. It never writes."""
+        ids = believed_ids(believed)
+        held = await self.get_all_open_positions(strategy_id=strategy_id)
+        return compare(ids, held, self._follow_up.unresolved_of(strategy_id))
+
+    async def flatten(self, strategy_id: int, *, deadline: float = 60.0) -> FlattenReport:
+        """Stop a strategy: shut its door to opens, close everything, settle what is in doubt, prove that nothing is left.
+
+        Opens of the strategy, queued ones too and those of every client of this key and host in this process, end as
+        `NotSent` until `resume`. Returns what became of every position; raises `NotFlat` at the deadline, in seconds.
+        """
+        return await self._flattener.one(whole_number("strategy_id", strategy_id), deadline)
+
+    async def flatten_all(self, *, deadline: float = 60.0) -> FlattenReport:
+        """Flatten every strategy of this key."""
+        return await self._flattener.every(deadline)
+
+    def resume(self, strategy_id: int) -> None:
+        """Let a strategy that was flattened open positions again."""
+        self._flattener.resume(whole_number("strategy_id", strategy_id))
+
+    # -- beginning and end ---------------------------------------------------------------------------
+
+    async def aclose(self) -> None:
+        """Close the connections; calls after it end as `NotSent`. To forget it is harmless.
+
+        If something is in doubt it waits for the grace, and then names it in one warning.
+        """
+        await self._follow_up.finish(self._options.grace)
+        await self._channel.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    def __repr__(self) -> str:
+        address = self._channel.address
+        return f"<{type(self).__name__} {address.environment} {address.host}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the settings, without the key: it is read from the environment where the client is made again."""
+        if self._channel.transport is not None or self._listener.on_unclaimed is not None:
+            raise TypeError(f"{self!r} can't be pickled: it holds a transport or a callback of your own")
+        return _with, (type(self), self._channel.address.url, attrs.asdict(self._options))
+
+    # -- what bulk calls are made of -----------------------------------------------------------------
+
+    def _open(self, ask: OpenPosition) -> Opening:
+        return Opening(self._channel, self._follow_up, self._options, ask)
+
+    def _close(self, ask: ClosePosition) -> Closing:
+        return Closing(self._channel, self._follow_up, self._options, ask)
+
+    def _start_open(self, ask: OpenPosition, left: float, place: Place) -> Opening:
+        return Opening(self._channel, self._follow_up, clipped(self._options, left), ask, place)
+
+    def _start_close(self, position_id: int, left: float, place: Place) -> Closing:
+        return Closing(self._channel, self._follow_up, clipped(self._options, left), ClosePosition(position_id), place)
+
+
+def _with(client: type[AsyncMizar], api_url: str, options: dict[str, Any]) -> AsyncMizar:
+    return client(api_url=api_url, **options)
