@@ -169,7 +169,8 @@ def _forget_the_parent() -> None:
         account.forget()
 
 
-def _at_exit() -> None:
+def name_what_is_in_doubt() -> None:
+    """At the interpreter's exit: wait a moment, then log what is still in doubt. A second call logs nothing new."""
     # Loops of other threads may still be finding out; nothing else can.
     pause = threading.Event()
     for _ in range(20):
@@ -182,4 +183,4 @@ def _at_exit() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget_the_parent)
-atexit.register(_at_exit)
+atexit.register(name_what_is_in_doubt)

@@ -28,7 +28,7 @@ _AT_ONCE: Final = 64
 GUARD_PATIENCE: Final = 60.0
 
 
-@attrs.define
+@attrs.define(repr=False)
 class FlattenReport:
     """What became of every position that a flatten saw."""
 
@@ -40,6 +40,11 @@ class FlattenReport:
     """Ids of positions that were closed by somebody else before it could."""
     elapsed: float = 0.0
     """Seconds that it took."""
+
+    def __repr__(self) -> str:
+        strategies = ", ".join(map(str, self.strategy_ids))
+        elsewhere = f", {len(self.closed_elsewhere)} closed elsewhere" if self.closed_elsewhere else ""
+        return f"<FlattenReport of strategy {strategies}: {len(self.closed)} closed{elsewhere}, {self.elapsed:.2f} s>"
 
     def __bool__(self) -> bool:
         raise TypeError("a report is neither true nor false: flatten raises NotFlat unless everything is closed")

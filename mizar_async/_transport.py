@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import os
 import ssl
 import urllib.request
 import weakref
@@ -136,6 +137,12 @@ class _Whole(httpx.ByteStream):
         self.body = body
 
 
+_ByLoop = weakref.WeakKeyDictionary[
+    asyncio.AbstractEventLoop, "tuple[AsyncGenerator[AiohttpTransport], AiohttpTransport]"
+]
+_inherited: list[_ByLoop] = []
+
+
 class Connections:
     """A transport for each running loop, made when first needed; it goes with its loop."""
 
@@ -143,12 +150,12 @@ class Connections:
         self._tls = functools.cache(functools.partial(_tls_context, url, verify))
         self._proxy = proxy_for(url, urllib.request.getproxies())
         # The generator is what closes the connections: asyncio ends the generators of a loop with the loop.
-        self._of: weakref.WeakKeyDictionary[
-            asyncio.AbstractEventLoop, tuple[AsyncGenerator[AiohttpTransport], AiohttpTransport]
-        ] = weakref.WeakKeyDictionary()
+        self._of: _ByLoop = weakref.WeakKeyDictionary()
+        self._pid = os.getpid()
 
     async def of_this_loop(self) -> AiohttpTransport:
         loop = asyncio.get_running_loop()
+        self._leave_the_parent()
         held = self._of.get(loop)
         if held is None:
             for ended in [other for other in list(self._of) if other.is_closed()]:
@@ -156,6 +163,12 @@ class Connections:
             lifetime = self._lifetime(loop)
             held = self._of[loop] = (lifetime, await anext(lifetime))
         return held[1]
+
+    def _leave_the_parent(self) -> None:
+        # A forked child shares the sockets of its parent's loops: it neither uses nor closes them.
+        if self._pid != os.getpid():
+            _inherited.append(self._of)
+            self._of, self._pid = weakref.WeakKeyDictionary(), os.getpid()
 
     async def _lifetime(self, loop: asyncio.AbstractEventLoop) -> AsyncGenerator[AiohttpTransport]:
         transport = AiohttpTransport(self._tls(), self._proxy)
@@ -167,6 +180,7 @@ class Connections:
 
     async def aclose(self) -> None:
         here = asyncio.get_running_loop()
+        self._leave_the_parent()
         for loop, (lifetime, _) in list(self._of.items()):
             if loop is here:
                 await lifetime.aclose()

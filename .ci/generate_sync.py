@@ -1,0 +1,214 @@
+"""Writes mizar_sync/_client.py from the source of AsyncMizar; with --check it only says whether that is up to date.
+
+What becomes of a method is told by its syntax: `async def` waits for the call; a plain method that returns an
+AsyncIterator or an AbstractAsyncContextManager becomes the blocking one; `Self` becomes a client on the same loop;
+every other plain method is called as it is. Anything else is an error, not a guess.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+SOURCE = ROOT / "mizar_async" / "_client.py"
+TARGET = ROOT / "mizar_sync" / "_client.py"
+
+HEADER = '''\
+"""The blocking client. Generated from mizar_async/_client.py by `nox -s generate`: do not edit it by hand."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from mizar_async import (
+    AsyncMizar,
+    BulkResult,
+    Clock,
+    ClosedPosition,
+    Exchange,
+    FlattenReport,
+    OpenPosition,
+    Outcome,
+    OutcomeUnknown,
+    Position,
+    Reconciliation,
+    Strategy,
+    Symbol,
+)
+from mizar_async._models import Size
+
+from ._blocking import BlockingContextManager, BlockingIterator
+from ._runtime import Runtime
+
+if TYPE_CHECKING:
+    import os
+    import ssl
+
+    import httpx
+
+Progress = Callable[[int, int | None], None]
+
+
+class Mizar:
+'''
+
+# What the machinery of the class itself becomes; its other private methods have no twin.
+FIXED = '''
+    @classmethod
+    def _around(cls, client: AsyncMizar, runtime: Runtime) -> Self:
+        mizar = cls.__new__(cls)
+        mizar._async, mizar._runtime = client, runtime
+        return mizar
+
+    def close(self) -> None:
+        {aclose_doc}
+        self._runtime.close(self._async.aclose)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return repr(self._async).replace("AsyncMizar", type(self).__name__, 1)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the settings, without the key: it is read from the environment where the client is made again."""
+        return _again, (type(self), self._async)
+
+
+def _again(cls: type[Mizar], client: AsyncMizar) -> Mizar:
+    return cls._around(client, Runtime())
+'''
+
+WORDS = [
+    (r"\basync with\b", "with"),
+    (r"\basync for\b", "for"),
+    (r"\bawait ", ""),
+    (r"\bAsyncMizar\b", "Mizar"),
+    (r"\bmizar_async\b", "mizar_sync"),
+    (r"\baclose\(\)", "close()"),
+    (r"from asyncio\b", "from blocking code"),
+    (r"an iterable or an async iterable", "an iterable"),
+]
+TYPES = [
+    (r"\bAsyncIterator\[", "BlockingIterator["),
+    (r"\bAbstractAsyncContextManager\[", "BlockingContextManager["),
+    (r"\bRequests\[", "Iterable["),
+]
+SPECIAL = {"__init__", "aclose", "__aenter__", "__aexit__", "__repr__", "__reduce__"}
+
+
+def blocking_words(text: str) -> str:
+    """A docstring of the async class, told of the blocking one."""
+    for pattern, word in WORDS:
+        text = re.sub(pattern, word, text)
+    return text
+
+
+def blocking_type(text: str) -> str:
+    """A type of the async class, as the blocking one has it."""
+    for pattern, word in TYPES:
+        text = re.sub(pattern, word, text)
+    if re.search(r"(?<!httpx\.)\bA(sync|waitable)", text):
+        raise SystemExit(f"no blocking twin is known for the type {text}")
+    return text
+
+
+def forwarded(function: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
+    """The arguments that hand every parameter on."""
+    arguments = function.args
+    if arguments.vararg or arguments.kwarg or arguments.posonlyargs:
+        raise SystemExit(f"{function.name}: parameters of this kind have no rule")
+    names = [argument.arg for argument in arguments.args[1:]]
+    return ", ".join([*names, *(f"{argument.arg}={argument.arg}" for argument in arguments.kwonlyargs)])
+
+
+def body_of(function: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
+    """The one line that does the work."""
+    name, handed = function.name, forwarded(function)
+    returns = ast.unparse(function.returns) if function.returns else "None"
+    call = f"self._async.{name}"
+    inside = f"{call}, {handed}" if handed else call
+    if isinstance(function, ast.AsyncFunctionDef):
+        return f"return self._runtime.call({inside})"
+    decorators = [ast.unparse(decorator) for decorator in function.decorator_list]
+    if decorators == ["classmethod"] and returns == "Self":
+        return f"return cls._around(AsyncMizar.{name}({handed}), Runtime())"
+    if decorators:
+        raise SystemExit(f"{name}: the decorators {decorators} have no rule")
+    if returns == "Self":
+        return f"return self._around({call}({handed}), self._runtime)"
+    for kind in ("BlockingIterator", "BlockingContextManager"):
+        if blocking_type(returns).startswith(f"{kind}["):
+            return f"return {kind}(self._runtime, {inside})"
+    return f"return {call}({handed})"
+
+
+def signature(function: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
+    returns = f" -> {ast.unparse(function.returns)}" if function.returns else ""
+    return blocking_type(f"def {function.name}({ast.unparse(function.args)}){returns}:")
+
+
+def docstring(node: ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef, indent: str) -> str:
+    text = ast.get_docstring(node, clean=False)
+    if not text:
+        raise SystemExit(f"{node.name} has no docstring")
+    return f'{indent}"""{blocking_words(text)}"""'
+
+
+def method(function: ast.FunctionDef | ast.AsyncFunctionDef) -> list[str]:
+    decorators = [f"    @{ast.unparse(decorator)}" for decorator in function.decorator_list]
+    lines = [*decorators, f"    {signature(function)}", docstring(function, " " * 8), f"        {body_of(function)}", ""]
+    return lines
+
+
+def generate() -> str:
+    """The text of the blocking client."""
+    tree = ast.parse(SOURCE.read_text(encoding="utf-8"))
+    found = next(node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == "AsyncMizar")
+    functions = [node for node in found.body if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))]
+    by_name = {function.name: function for function in functions}
+    init = by_name["__init__"]
+    lines = [
+        docstring(found, "    "),
+        "",
+        f"    {signature(init)}",
+        f"        self._async = AsyncMizar({forwarded(init)})",
+        "        self._runtime = Runtime()",
+        "",
+    ]
+    for function in functions:
+        if function.name in SPECIAL or (function.name.startswith("_") and not function.name.startswith("__")):
+            continue
+        lines += method(function)
+    fixed = FIXED.replace("{aclose_doc}", docstring(by_name["aclose"], "").strip())
+    return formatted(HEADER + "\n".join(lines) + fixed)
+
+
+def formatted(text: str) -> str:
+    command = [sys.executable, "-m", "ruff", "format", "--stdin-filename", str(TARGET), "-"]
+    return subprocess.run(command, input=text, capture_output=True, text=True, check=True, cwd=ROOT).stdout
+
+
+def main(arguments: list[str]) -> None:
+    text = generate()
+    if arguments == ["--check"]:
+        if not TARGET.exists() or TARGET.read_text(encoding="utf-8") != text:
+            raise SystemExit("mizar_sync/_client.py is out of date: run `nox -s generate`")
+    else:
+        TARGET.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,152 @@
+"""The old client's calls over the new one: its parameters in its order, its dictionaries, its exception."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable
+from types import TracebackType
+from typing import Any, ParamSpec, Self, TypeVar
+
+from mizar_async import InvalidInput, MizarError, Refused
+from mizar_async._models import Size
+from mizar_sync import Mizar as BlockingMizar
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+Document = dict[str, Any]
+
+
+class MizarAPIException(MizarError):
+    """The server said no. Its argument is the server's error body, as in the old client; the cause tells more."""
+
+    happened = "no"
+
+
+def _refusals_as_before(method: Callable[P, T]) -> Callable[P, T]:
+    @functools.wraps(method)
+    def call(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return method(*args, **kwargs)
+        except Refused as refusal:
+            error = MizarAPIException(
+                refusal.answer,  # type: ignore[arg-type]
+                method=refusal.method,
+                path=refusal.path,
+                status=refusal.status,
+                server_says=refusal.server_says,
+                attempts=refusal.attempts,
+            )
+            raise error from refusal
+
+    return call
+
+
+def _id(value: int | str) -> int:
+    # The dictionaries hold ids as text, and old programs hand them back as they are.
+    return int(value) if isinstance(value, str) and value.isdecimal() and value.isascii() else value  # type: ignore[return-value]
+
+
+class Mizar:
+    """The client of Mizar's documentation.
+
+        mizar_client = Mizar()
+        mizar_client.open_position(strategy_id=1, base_asset="BTC", quote_asset="USDT", size=0.3, is_long=True)
+
+    `api_key` defaults to the environment variable MIZAR_API_KEY; the address is `api_url`, or made of `scheme` and `host`, or
+    that of MIZAR_API_URL. Raises `MizarAPIException` where the server said no; `OutcomeUnknown`, which means that nobody
+    knows, `NotSent` and the other errors leave as they are: they are no reason to repeat a call without looking.
+    """
+
+    def __init__(
+        self,
+        api_key: str | None = None,
+        api_url: str | None = None,
+        scheme: str | None = None,
+        host: str | None = None,
+    ) -> None:
+        if scheme not in {None, "http", "https"}:
+            raise InvalidInput(f"scheme={scheme!r} is refused: it must be 'http' or 'https'")
+        if api_url is None and (scheme or host):
+            api_url = f"{scheme or 'https'}://{host or 'api.mizar.com'}"
+        self._mizar = BlockingMizar(api_key or None, api_url=api_url)
+
+    @_refusals_as_before
+    def ping(self) -> Document:
+        """Ask whether the server is there."""
+        self._mizar.ping()
+        return {}
+
+    @_refusals_as_before
+    def server_time(self) -> Document:
+        """The server's clock: {"server_time": milliseconds since the epoch}."""
+        return {"server_time": self._mizar.server_time()}
+
+    @_refusals_as_before
+    def get_exchanges(self) -> Document:
+        """The exchanges and their markets: {"exchanges": [...]}."""
+        return {"exchanges": [exchange.to_dict() for exchange in self._mizar.get_exchanges()]}
+
+    @_refusals_as_before
+    def get_symbols(self, exchange: str, market: str | None = None) -> Document:
+        """The pairs of an exchange: {"symbols": [...]}."""
+        return {"symbols": [symbol.to_dict() for symbol in self._mizar.get_symbols(exchange=exchange, market=market)]}
+
+    @_refusals_as_before
+    def create_self_hosted_strategy(
+        self, name: str, description: str, exchanges: Iterable[str], symbols: Iterable[str], market: str
+    ) -> Document:
+        """Publish a new strategy that this program hosts."""
+        return self._mizar.create_self_hosted_strategy(
+            name=name, description=description, exchanges=exchanges, symbols=symbols, market=market
+        ).to_dict()
+
+    @_refusals_as_before
+    def get_all_self_hosted_strategies_info(self) -> Document:
+        """All strategies of this key: {"strategies": [...]}."""
+        return {"strategies": [strategy.to_dict() for strategy in self._mizar.get_all_self_hosted_strategies_info()]}
+
+    @_refusals_as_before
+    def open_position(
+        self, strategy_id: int | str, base_asset: str, quote_asset: str, size: Size = 1, is_long: bool = True
+    ) -> Document:
+        """Open one position; `size` is more than 0 and at most 1."""
+        return self._mizar.open_position(
+            strategy_id=_id(strategy_id), base_asset=base_asset, quote_asset=quote_asset, size=size, is_long=is_long
+        ).to_dict()
+
+    @_refusals_as_before
+    def close_position(self, position_id: int | str) -> Document:
+        """Close one position."""
+        return self._mizar.close_position(position_id=_id(position_id)).to_dict()
+
+    @_refusals_as_before
+    def get_all_open_positions(self, strategy_id: int | str) -> Document:
+        """All open positions of a strategy: {"open_positions": [...]}."""
+        positions = self._mizar.get_all_open_positions(strategy_id=_id(strategy_id))
+        return {"open_positions": [position.to_dict() for position in positions]}
+
+    @_refusals_as_before
+    def close_all_positions(
+        self, strategy_id: int | str, base_asset: str | None = None, quote_asset: str | None = None
+    ) -> Document:
+        """Close all open positions of a strategy, or those of one pair: {"closed_positions": [...]}."""
+        positions = self._mizar.close_all_positions(
+            strategy_id=_id(strategy_id), base_asset=base_asset, quote_asset=quote_asset
+        )
+        return {"closed_positions": [position.to_dict() for position in positions]}
+
+    def close(self) -> None:
+        """Close the connections; to forget it is harmless."""
+        self._mizar.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return repr(self._mizar)

@@ -1,0 +1,406 @@
+"""The blocking client. Generated from mizar_async/_client.py by `nox -s generate`: do not edit it by hand."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from mizar_async import (
+    AsyncMizar,
+    BulkResult,
+    Clock,
+    ClosedPosition,
+    Exchange,
+    FlattenReport,
+    OpenPosition,
+    Outcome,
+    OutcomeUnknown,
+    Position,
+    Reconciliation,
+    Strategy,
+    Symbol,
+)
+from mizar_async._models import Size
+
+from ._blocking import BlockingContextManager, BlockingIterator
+from ._runtime import Runtime
+
+if TYPE_CHECKING:
+    import os
+    import ssl
+
+    import httpx
+
+Progress = Callable[[int, int | None], None]
+
+
+class Mizar:
+    """Trading through Mizar with self-hosted strategies, from blocking code.
+
+        with Mizar() as mizar:
+            position = mizar.open_position(
+                strategy_id=1, base_asset="BTC", quote_asset="USDT", size=0.3, is_long=True
+            )
+            closed = mizar.close_position(position_id=position.position_id)
+
+    `api_key` and `api_url` default to the environment variables MIZAR_API_KEY and MIZAR_API_URL, the address then to
+    the real venue's; it may stand with or without `/api/v1`. Plain http is for this machine only.
+
+    `timeout` (seconds for one attempt in all), `deadline` (seconds for a call in all), `max_retries`, `settle_time`,
+    `listing_lag`, `others_close`, `resend_absent` and `grace` are described in `Options`; `with_options` changes them
+    for some calls. `requests_per_second` and `requests_per_minute` bound what leaves for this key and host in this
+    process (None: unbounded); a tenth is kept for closes. `on_unclaimed` is called once with each position that no
+    call of this process owns. `verify` is an `ssl.SSLContext` or a file of certificates to trust. A `transport` of
+    your own (of httpx) is used as it is, in every loop, and is yours to close.
+
+    One client works in several loops and threads, one after the other and at once; connections are made when they
+    are first needed and go with their loop. Making a client does no I/O. Raises `InvalidInput` for a value that can't be
+    right. Every call may raise any `MizarError` but no exception of another library.
+    """
+
+    def __init__(
+        self,
+        api_key: str | None = None,
+        *,
+        api_url: str | None = None,
+        timeout: float = 10.0,
+        deadline: float = 30.0,
+        max_retries: int = 3,
+        settle_time: float = 15.0,
+        listing_lag: float = 1.0,
+        others_close: bool = False,
+        resend_absent: bool = False,
+        grace: float = 2.0,
+        requests_per_second: int | None = None,
+        requests_per_minute: int | None = None,
+        on_unclaimed: Callable[[Position], object] | None = None,
+        verify: ssl.SSLContext | str | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+        clock: Clock | None = None,
+        rng: random.Random | None = None,
+    ) -> None:
+        self._async = AsyncMizar(
+            api_key,
+            api_url=api_url,
+            timeout=timeout,
+            deadline=deadline,
+            max_retries=max_retries,
+            settle_time=settle_time,
+            listing_lag=listing_lag,
+            others_close=others_close,
+            resend_absent=resend_absent,
+            grace=grace,
+            requests_per_second=requests_per_second,
+            requests_per_minute=requests_per_minute,
+            on_unclaimed=on_unclaimed,
+            verify=verify,
+            transport=transport,
+            clock=clock,
+            rng=rng,
+        )
+        self._runtime = Runtime()
+
+    @classmethod
+    def paper(
+        cls,
+        *,
+        prices: str | os.PathLike[str] | None = None,
+        pair: str | None = None,
+        speed: float = 1.0,
+        seed: int = 0,
+        spread: float = 0.02,
+    ) -> Self:
+        """A client of a paper venue of its own inside this process: nothing to start, no port, no account.
+
+            with Mizar.paper(seed=7) as mizar:
+                mizar.get_symbols(exchange="binance")
+
+        Prices are simulated from `seed`, or replayed from the CSV file `prices` (of `pair`, by default taken from the
+        file's name) `speed` times as fast as they were. `spread` is in percent of the price; fills are worse by half
+        of it. Needs the extra `paper`. Raises `InvalidInput` for a file that can't be replayed.
+        """
+        return cls._around(AsyncMizar.paper(prices=prices, pair=pair, speed=speed, seed=seed, spread=spread), Runtime())
+
+    def with_options(
+        self,
+        *,
+        timeout: float | None = None,
+        deadline: float | None = None,
+        max_retries: int | None = None,
+        settle_time: float | None = None,
+        listing_lag: float | None = None,
+        others_close: bool | None = None,
+        resend_absent: bool | None = None,
+        grace: float | None = None,
+    ) -> Self:
+        """A view of this client with some options changed; it shares everything else.
+
+        mizar.with_options(timeout=5, deadline=10).close_position(position_id=17)
+        """
+        return self._around(
+            self._async.with_options(
+                timeout=timeout,
+                deadline=deadline,
+                max_retries=max_retries,
+                settle_time=settle_time,
+                listing_lag=listing_lag,
+                others_close=others_close,
+                resend_absent=resend_absent,
+                grace=grace,
+            ),
+            self._runtime,
+        )
+
+    def ping(self) -> None:
+        """Ask whether the server is there and knows the key; returns if so."""
+        return self._runtime.call(self._async.ping)
+
+    def server_time(self) -> int:
+        """The server's clock, in milliseconds since the epoch, UTC."""
+        return self._runtime.call(self._async.server_time)
+
+    def get_exchanges(self) -> list[Exchange]:
+        """The exchanges that strategies can trade on, with their markets."""
+        return self._runtime.call(self._async.get_exchanges)
+
+    def get_symbols(self, *, exchange: str, market: str | None = None) -> list[Symbol]:
+        """The pairs of an exchange such as "binance", all of them or those of one `market`, SPOT or FUTURES."""
+        return self._runtime.call(self._async.get_symbols, exchange=exchange, market=market)
+
+    def create_self_hosted_strategy(
+        self, *, name: str, description: str, exchanges: Iterable[str], symbols: Iterable[str], market: str
+    ) -> Strategy:
+        """Publish a new strategy that this program hosts; its `strategy_id` opens positions.
+
+            strategy = mizar.create_self_hosted_strategy(
+                name="Momentum", description="Buys strength", exchanges=["binance"], symbols=["BTCUSDT"], market="SPOT"
+            )
+
+        `market` is SPOT (long only) or FUTURES. It is sent once: after `OutcomeUnknown`, look at
+        `get_all_self_hosted_strategies_info` before you publish again.
+        """
+        return self._runtime.call(
+            self._async.create_self_hosted_strategy,
+            name=name,
+            description=description,
+            exchanges=exchanges,
+            symbols=symbols,
+            market=market,
+        )
+
+    def get_all_self_hosted_strategies_info(self) -> list[Strategy]:
+        """All strategies of this key, oldest first."""
+        return self._runtime.call(self._async.get_all_self_hosted_strategies_info)
+
+    def open_position(
+        self, *, strategy_id: int, base_asset: str, quote_asset: str, size: Size = 1, is_long: bool
+    ) -> Position:
+        """Open one position, and return it as the server recorded it.
+
+            position = mizar.open_position(
+                strategy_id=1, base_asset="BTC", quote_asset="USDT", size=0.3, is_long=True
+            )
+
+        `size` is the share of what each follower allows: more than 0, at most 1.
+
+        An open that gets no answer is looked up, never sent again while it is in doubt. Raises `Refused` if the server
+        said no, `NotSent` if nothing left, `NotOpened` if it was in doubt and is proven absent, and `OutcomeUnknown` if nobody
+        can say whether it opened: do not call again then, the client goes on looking, and `resolve` gives the answer.
+        """
+        return self._runtime.call(
+            self._async.open_position,
+            strategy_id=strategy_id,
+            base_asset=base_asset,
+            quote_asset=quote_asset,
+            size=size,
+            is_long=is_long,
+        )
+
+    def close_position(self, *, position_id: int) -> ClosedPosition:
+        """Close one position, and return it as the server recorded it.
+
+        A close that gets no answer is repeated within the deadline, since a position closes only once; its price and
+        time are None where the answer was lost. Raises `Conflict` if the position was closed before, `NotFound` if there
+        is none, and `OutcomeUnknown` if nobody can say: the client goes on looking then.
+        """
+        return self._runtime.call(self._async.close_position, position_id=position_id)
+
+    def get_all_open_positions(self, *, strategy_id: int) -> list[Position]:
+        """All open positions of a strategy, oldest first: the whole list, or an error."""
+        return self._runtime.call(self._async.get_all_open_positions, strategy_id=strategy_id)
+
+    def close_all_positions(
+        self, *, strategy_id: int, base_asset: str | None = None, quote_asset: str | None = None, verify: bool = False
+    ) -> list[ClosedPosition]:
+        """Close all open positions of a strategy, or those of one pair, with one request.
+
+        Where the answer is lost, what is still listed is closed by id, but nothing that was opened since. With
+        `verify=True` it returns only when the server shows that nothing is open, and raises `NotFlat` otherwise. Raises
+        `OutcomeUnknown` with the positions that it can't tell about. Opens go on meanwhile: `flatten` stops them first.
+        """
+        return self._runtime.call(
+            self._async.close_all_positions,
+            strategy_id=strategy_id,
+            base_asset=base_asset,
+            quote_asset=quote_asset,
+            verify=verify,
+        )
+
+    def open_positions(
+        self,
+        requests: Iterable[OpenPosition],
+        *,
+        max_concurrency: int = 64,
+        stop_on_error: bool = False,
+        deadline: float | None = None,
+        on_progress: Progress | None = None,
+        into: BulkResult[OpenPosition, Position] | None = None,
+    ) -> BulkResult[OpenPosition, Position]:
+        """Open many positions concurrently, and return one outcome for each request, in their order.
+
+            result = mizar.open_positions([OpenPosition(strategy_id=1, base_asset="BTC", ...), ...])
+            result.succeeded, result.failed, result.not_done
+
+        One failure never hides the others; `stop_on_error` starts no more after the first. `deadline` is in seconds for all
+        of it (None: no bound): what it does not reach comes back as not done. `on_progress(finished, total)` is called after
+        each. Cancelled, the exception carries what there is (`partial_result`), and `into` keeps it in any case.
+        A collection is checked whole before anything is sent: raises `InvalidInput`.
+        """
+        return self._runtime.call(
+            self._async.open_positions,
+            requests,
+            max_concurrency=max_concurrency,
+            stop_on_error=stop_on_error,
+            deadline=deadline,
+            on_progress=on_progress,
+            into=into,
+        )
+
+    def close_positions(
+        self,
+        position_ids: Iterable[int],
+        *,
+        max_concurrency: int = 64,
+        stop_on_error: bool = False,
+        deadline: float | None = None,
+        on_progress: Progress | None = None,
+        into: BulkResult[int, ClosedPosition] | None = None,
+    ) -> BulkResult[int, ClosedPosition]:
+        """Close many positions concurrently, and return one outcome for each id, in their order.
+
+        Parameters and errors are those of `open_positions`.
+        """
+        return self._runtime.call(
+            self._async.close_positions,
+            position_ids,
+            max_concurrency=max_concurrency,
+            stop_on_error=stop_on_error,
+            deadline=deadline,
+            on_progress=on_progress,
+            into=into,
+        )
+
+    def stream_open_positions(
+        self, requests: Iterable[OpenPosition], *, max_concurrency: int = 64
+    ) -> BlockingIterator[Outcome[OpenPosition, Position]]:
+        """Open positions as they come, and give the outcomes as they finish; the input may be endless.
+
+        A slow consumer slows the sending. What opened and was not taken from the iterator is reported as unclaimed.
+        """
+        return BlockingIterator(
+            self._runtime, self._async.stream_open_positions, requests, max_concurrency=max_concurrency
+        )
+
+    def stream_close_positions(
+        self, position_ids: Iterable[int], *, max_concurrency: int = 64
+    ) -> BlockingIterator[Outcome[int, ClosedPosition]]:
+        """Close positions as their ids come, and give the outcomes as they finish; the input may be endless."""
+        return BlockingIterator(
+            self._runtime, self._async.stream_close_positions, position_ids, max_concurrency=max_concurrency
+        )
+
+    def closing_positions(self, strategy_id: int) -> BlockingContextManager[None]:
+        """A guard: whatever this client opens for the strategy inside the block is closed when the block ends.
+
+            with mizar.closing_positions(1):
+                ...
+
+        However it ends: by an exception, a cancellation, Ctrl-C, SIGTERM. What is in doubt is settled first. Raises
+        `NotFlat` if that takes longer than 60 s.
+        """
+        return BlockingContextManager(self._runtime, self._async.closing_positions, strategy_id)
+
+    def unresolved(self) -> list[OutcomeUnknown]:
+        """The calls whose outcome is unknown, oldest first, of all clients of this key and host in this process."""
+        return self._async.unresolved()
+
+    def resolve(
+        self, error: OutcomeUnknown, *, timeout: float | None = None
+    ) -> Position | ClosedPosition | list[ClosedPosition]:
+        """Wait for what became of a call that ended as `OutcomeUnknown`, for `timeout` seconds (None: the deadline).
+
+        Returns the position that it opened or closed (a list for a close-all), raises `NotOpened` if it opened nothing, or
+        `OutcomeUnknown` again if nobody can tell yet.
+        """
+        return self._runtime.call(self._async.resolve, error, timeout=timeout)
+
+    def unclaimed_positions(self, strategy_id: int) -> list[Position]:
+        """Positions that no call of this process owns, and that were not there at its start, as far as lists showed them.
+
+        Among them are those whose call was cancelled or ended as `OutcomeUnknown`, until `resolve` hands them over.
+        """
+        return self._async.unclaimed_positions(strategy_id)
+
+    def reconcile(self, strategy_id: int, believed: Iterable[Position | int]) -> Reconciliation:
+        """Compare what the bot believes to be open, positions or ids, with what the server holds. It never writes."""
+        return self._runtime.call(self._async.reconcile, strategy_id, believed)
+
+    def flatten(self, strategy_id: int, *, deadline: float = 60.0) -> FlattenReport:
+        """Stop a strategy: shut its door to opens, close everything, settle what is in doubt, prove that nothing is left.
+
+        Opens of the strategy, queued ones too and those of every client of this key and host in this process, end as
+        `NotSent` until `resume`. Returns what became of every position; raises `NotFlat` at the deadline, in seconds.
+        """
+        return self._runtime.call(self._async.flatten, strategy_id, deadline=deadline)
+
+    def flatten_all(self, *, deadline: float = 60.0) -> FlattenReport:
+        """Flatten every strategy of this key."""
+        return self._runtime.call(self._async.flatten_all, deadline=deadline)
+
+    def resume(self, strategy_id: int) -> None:
+        """Let a strategy that was flattened open positions again."""
+        return self._async.resume(strategy_id)
+
+    @classmethod
+    def _around(cls, client: AsyncMizar, runtime: Runtime) -> Self:
+        mizar = cls.__new__(cls)
+        mizar._async, mizar._runtime = client, runtime
+        return mizar
+
+    def close(self) -> None:
+        """Close the connections; calls after it end as `NotSent`. To forget it is harmless.
+
+        If something is in doubt it waits for the grace, and then names it in one warning.
+        """
+        self._runtime.close(self._async.aclose)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return repr(self._async).replace("AsyncMizar", type(self).__name__, 1)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the settings, without the key: it is read from the environment where the client is made again."""
+        return _again, (type(self), self._async)
+
+
+def _again(cls: type[Mizar], client: AsyncMizar) -> Mizar:
+    return cls._around(client, Runtime())
