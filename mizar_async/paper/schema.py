@@ -1,0 +1,154 @@
+"""From the SDK's plain classes to pydantic's: what FastAPI checks, and what the OpenAPI pages say.
+
+`model_of` makes one pydantic model of one attrs class. How a field is written on the wire follows from its type; the
+few names in `_ASKED` and `_ANSWERED` are written in another way than their type says.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+import typing
+from decimal import Decimal
+from typing import Annotated, Any, Final
+
+import attrs
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, create_model
+from pydantic_core import PydanticCustomError
+
+from .._models import Position, Symbol
+from .store import LARGEST_ID
+
+# Sizes are echoed exactly, so their text must end somewhere; the shortest text of a usual float is within this.
+_DECIMALS: Final = 40
+
+_WHOLE: Final = re.compile(r"[0-9]{1,18}")
+_SIZE: Final = re.compile(rf"1(\.0{{1,{_DECIMALS}}})?|0?\.[0-9]{{1,{_DECIMALS}}}")
+_BOOLEANS: Final = {"true": True, "false": False}
+
+
+def _whole(value: object) -> int:
+    if isinstance(value, str) and _WHOLE.fullmatch(value):
+        return int(value)
+    if (
+        isinstance(value, Decimal)
+        and value.is_finite()
+        and value.adjusted() < 19
+        and value == value.to_integral_value()
+    ):
+        value = int(value)
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= LARGEST_ID:
+        return value
+    raise PydanticCustomError("whole_number", "Input should be a whole number, 0 or more, or one as text")
+
+
+def _size(value: object) -> Decimal:
+    if isinstance(value, str) and _SIZE.fullmatch(value):
+        value = Decimal(value)
+    if isinstance(value, int) and not isinstance(value, bool) and value == 1:
+        value = Decimal(1)
+    if isinstance(value, Decimal) and value.is_finite() and 0 < value <= 1:
+        if typing.cast("int", value.as_tuple().exponent) < -_DECIMALS:
+            raise PydanticCustomError("size", f"Input should have at most {_DECIMALS} decimals")
+        return value
+    raise PydanticCustomError("size", "Input should be a number more than 0 and at most 1, or one as text")
+
+
+def _true_or_false(value: object) -> bool:
+    known = value if isinstance(value, bool) else _BOOLEANS.get(value) if isinstance(value, str) else None
+    if known is None:
+        raise PydanticCustomError("true_or_false", "Input should be true or false")
+    return known
+
+
+def _unpadded(value: object) -> object:
+    if isinstance(value, str) and value != value.strip():
+        raise PydanticCustomError("padded", "Input should have no spaces around it")
+    return value
+
+
+_NUMBER_OR_TEXT: Final = {
+    "anyOf": [
+        {"type": "integer", "minimum": 0, "maximum": LARGEST_ID},
+        {"type": "string", "pattern": "^[0-9]{1,18}$"},
+    ]
+}
+_SIZE_OR_TEXT: Final = {
+    "anyOf": [
+        {"type": "number", "exclusiveMinimum": 0, "maximum": 1},
+        {"type": "string", "pattern": r"^(1(\.0{1,40})?|0?\.0{0,39}[1-9][0-9]{0,39})$"},
+    ]
+}
+_PRICE: Final = {"type": "string", "pattern": r"^[0-9]{1,40}\.[0-9]{12}$"}
+_ID_TEXT: Final = {"type": "string", "pattern": "^[1-9][0-9]{0,18}$"}
+
+_Text = Annotated[str, Field(min_length=1, max_length=1_000), BeforeValidator(_unpadded)]
+_FreeText = Annotated[str, Field(max_length=100_000)]
+_Whole = Annotated[int, BeforeValidator(_whole), WithJsonSchema(_NUMBER_OR_TEXT)]
+_Size = Annotated[Decimal, BeforeValidator(_size), WithJsonSchema(_SIZE_OR_TEXT)]
+_Bool = Annotated[
+    bool,
+    BeforeValidator(_true_or_false),
+    WithJsonSchema({"anyOf": [{"type": "boolean"}, {"type": "string", "enum": ["true", "false"]}]}),
+]
+
+_ASKED: Final[dict[Any, Any]] = {
+    int: _Whole,
+    Decimal: _Size,
+    bool: _Bool,
+    str: _Text,
+    str | None: _Text | None,
+    tuple[str, ...]: Annotated[list[_Text], Field(min_length=1, max_length=1_000)],
+    "description": _FreeText,
+}
+_PriceText = Annotated[str, WithJsonSchema(_PRICE)]
+_IdText = Annotated[str, WithJsonSchema(_ID_TEXT)]
+_Shown = Annotated[float, Field(gt=0, le=1)]
+_Time = Annotated[int, Field(ge=0)]
+_ANSWERED: Final[dict[Any, Any]] = {
+    int: _Time,
+    int | None: _Time,
+    Decimal: _Shown,
+    Decimal | None: _PriceText,
+    bool: bool,
+    str: str,
+    tuple[str, ...]: list[str],
+    "position_id": _IdText,
+    "strategy_id of a position": _IdText,
+}
+
+
+class _Asked(BaseModel):
+    # Unknown fields are ignored, as the real server does.
+    model_config = ConfigDict(extra="ignore")
+
+
+class _Answered(BaseModel):
+    # The documented fields and no others: some foreign decoders refuse unknown ones.
+    model_config = ConfigDict(extra="forbid")
+
+
+@functools.cache
+def model_of(plain: type[Any], *, answer: bool = False) -> type[BaseModel]:
+    """The pydantic model of an attrs class: of a request, or of an answer as it stands on the wire."""
+    hints = typing.get_type_hints(plain)
+    fields: dict[str, Any] = {}
+    for field in attrs.fields(plain):
+        written = _written(plain, field.name, hints[field.name], answer=answer)
+        fields[field.name] = (written, ... if answer or field.default is attrs.NOTHING else field.default)
+    if plain is Symbol:  # a strategy's symbols have none
+        fields["markets"] = (list[str], Field(default_factory=list))
+    base = _Answered if answer else _Asked
+    return create_model(plain.__name__, __base__=base, __doc__=(plain.__doc__ or "").partition("\n")[0], **fields)
+
+
+def _written(plain: type[Any], name: str, kind: object, *, answer: bool) -> object:
+    table = _ANSWERED if answer else _ASKED
+    if answer and issubclass(plain, Position):
+        name = f"{name} of a position" if name == "strategy_id" else name
+    if name in table:
+        return table[name]
+    if kind in table:
+        return table[kind]
+    item = typing.get_args(kind)[0]  # the remaining kind: a tuple of other plain classes
+    return list[model_of(item, answer=answer)]  # type: ignore[misc]

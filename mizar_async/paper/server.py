@@ -1,0 +1,138 @@
+"""How the venue is reached: over HTTP by uvicorn in the running loop, or in-process without any network."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import socket
+from collections.abc import AsyncGenerator, Callable, Iterator
+from decimal import Decimal
+from os import PathLike
+from typing import TYPE_CHECKING, Final
+
+import uvicorn
+
+from ..errors import InvalidInput
+from .app import create_app
+from .venue import SPREAD, Venue
+
+if TYPE_CHECKING:
+    import httpx
+
+_LAST_ANSWERS: Final = 2
+"""Seconds for answers in flight when the server ends."""
+
+
+def in_process(
+    *,
+    prices: str | PathLike[str] | None = None,
+    pair: str | None = None,
+    speed: float = 1.0,
+    seed: int = 0,
+    spread: Decimal | float | str = SPREAD,
+) -> tuple[httpx.ASGITransport, str]:
+    """A fresh venue in memory: an httpx transport that leads to it, and an API key that it knows.
+
+    There is no port and no thread, and nothing to close. It works in any loop, and in several one after another.
+    """
+    import httpx  # here, since a server needs none
+
+    venue = Venue.of(prices=prices, pair=pair, speed=speed, seed=seed, spread=spread)
+    # A bug of the venue is answered 500, as over HTTP.
+    return httpx.ASGITransport(create_app(venue), raise_app_exceptions=False), venue.create_key()
+
+
+@contextlib.asynccontextmanager
+async def serve(venue: Venue, host: str = "127.0.0.1", port: int = 0) -> AsyncGenerator[str]:
+    """Serve a venue over HTTP in the running loop, and give its URL as soon as it listens.
+
+        async with serve(venue) as url:
+            ...
+
+    Port 0 is a free one. There is no access log, and no signal is touched. Raises `InvalidInput` if the address
+    can't be listened on.
+    """
+    listening = _bound(host, port)
+    shown = f"[{host}]" if ":" in host else host
+    url = f"http://{shown}:{listening.getsockname()[1]}"
+    server = _Server(
+        uvicorn.Config(
+            create_app(venue),
+            access_log=False,
+            log_config=None,
+            log_level="warning",
+            lifespan="off",
+            ws="none",
+            proxy_headers=False,
+            timeout_graceful_shutdown=_LAST_ANSWERS,
+        )
+    )
+    running = asyncio.create_task(server.serve(sockets=[listening]))
+    try:
+        await server.is_listening(running)
+        yield url
+    finally:
+        server.should_exit = True
+        try:
+            await running
+        finally:
+            listening.close()
+
+
+async def serve_forever(
+    venue: Venue, host: str = "127.0.0.1", port: int = 0, *, announce: Callable[[str], object] = print
+) -> None:
+    """Serve a venue until SIGINT or SIGTERM; `announce` is called with the URL once it listens."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    async with serve(venue, host, port) as url:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, stop.set)
+        try:
+            announce(url)
+            await stop.wait()
+        finally:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.remove_signal_handler(number)
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listening = socket.socket(family, kind, protocol)
+    except OSError as problem:
+        raise InvalidInput(f"{host}:{port} can't be listened on: {problem.strerror}") from None
+    try:
+        # A server that was killed can be started again on its port at once.
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(address)
+        listening.listen(2048)
+    except OSError as problem:
+        listening.close()
+        raise InvalidInput(f"{host}:{port} can't be listened on: {problem.strerror}") from None
+    return listening
+
+
+class _Server(uvicorn.Server):
+    """uvicorn within somebody else's loop: it says when it listens, and leaves the process's signals alone."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._listens = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._listens.set()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def is_listening(self, running: asyncio.Task[None]) -> None:
+        """Wait until it listens, or raise what stopped it."""
+        waiting = asyncio.create_task(self._listens.wait())
+        await asyncio.wait({waiting, running}, return_when=asyncio.FIRST_COMPLETED)
+        if not waiting.done():
+            waiting.cancel()
+            await running

@@ -1,0 +1,277 @@
+"""What the venue remembers: keys, strategies and positions, in SQLite.
+
+One connection, used where the caller is: a statement takes tens of microseconds, less than handing it to a thread.
+Every change is committed before its method returns. A file is in WAL mode with `synchronous=FULL`, so what was
+acknowledged survives the death of the process, and of the machine as far as its disk keeps its word.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from decimal import Decimal
+from os import PathLike
+from pathlib import Path
+from typing import Any, Final
+
+import attrs
+import sqlalchemy as sa
+from sqlalchemy.pool import StaticPool
+
+from .._models import ClosedPosition, Position, Strategy, Symbol
+
+LARGEST_ID: Final = 2**63 - 1
+"""What a column of SQLite can hold: a larger id belongs to nothing."""
+
+_SCHEMA = sa.MetaData()
+_KEYS = sa.Table(
+    "keys",
+    _SCHEMA,
+    sa.Column("owner", sa.Integer, primary_key=True),
+    sa.Column("name", sa.Text, nullable=False, unique=True),
+    sa.Column("hash", sa.LargeBinary, nullable=False),
+)
+_STRATEGIES = sa.Table(
+    "strategies",
+    _SCHEMA,
+    sa.Column("strategy_id", sa.Integer, primary_key=True),
+    sa.Column("owner", sa.ForeignKey("keys.owner"), nullable=False, index=True),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("description", sa.Text, nullable=False),
+    sa.Column("exchange", sa.Text, nullable=False),
+    sa.Column("market", sa.Text, nullable=False),
+    sa.Column("symbols", sa.JSON, nullable=False),
+    sa.Column("creation_timestamp", sa.Integer, nullable=False),
+)
+# Numbers are text: SQLite's own are floats.
+_POSITIONS = sa.Table(
+    "positions",
+    _SCHEMA,
+    sa.Column("position_id", sa.Integer, primary_key=True),
+    sa.Column("strategy_id", sa.ForeignKey("strategies.strategy_id"), nullable=False),
+    sa.Column("base_asset", sa.Text, nullable=False),
+    sa.Column("quote_asset", sa.Text, nullable=False),
+    sa.Column("size", sa.Text, nullable=False),
+    sa.Column("is_long", sa.Boolean, nullable=False),
+    sa.Column("open_price", sa.Text, nullable=False),
+    sa.Column("open_timestamp", sa.Integer, nullable=False),
+    sa.Column("close_price", sa.Text),
+    sa.Column("close_timestamp", sa.Integer),
+)
+_OPEN = _POSITIONS.c.close_timestamp.is_(None)
+# Open positions are few beside those that were closed: the index holds no others.
+sa.Index("open_positions", _POSITIONS.c.strategy_id, _POSITIONS.c.position_id, sqlite_where=_OPEN)
+
+# Statements are built once: SQLAlchemy takes longer to build one than SQLite to carry it out.
+_KEY = sa.select(_KEYS.c.owner, _KEYS.c.hash).where(_KEYS.c.name == sa.bindparam("name"))
+_STRATEGY = sa.select(_STRATEGIES).where(_STRATEGIES.c.strategy_id == sa.bindparam("strategy_id"))
+_STRATEGIES_OF = (
+    sa.select(_STRATEGIES).where(_STRATEGIES.c.owner == sa.bindparam("owner")).order_by(_STRATEGIES.c.strategy_id)
+)
+_POSITION = (
+    sa.select(_STRATEGIES.c.owner, _POSITIONS)
+    .join_from(_POSITIONS, _STRATEGIES)
+    .where(_POSITIONS.c.position_id == sa.bindparam("position_id"))
+)
+_OPEN_OF = (
+    sa.select(_POSITIONS)
+    .where(_POSITIONS.c.strategy_id == sa.bindparam("strategy_id"), _OPEN)
+    .order_by(_POSITIONS.c.position_id)
+)
+_ALL = sa.select(_POSITIONS).order_by(_POSITIONS.c.position_id)
+_OPEN_ONE = _POSITIONS.insert().inline()
+# The condition is what makes one of several closes win, whichever process they come through.
+_CLOSE_ONE = (
+    _POSITIONS.update()
+    .where(_POSITIONS.c.position_id == sa.bindparam("its_id"), _OPEN)
+    .values(close_price=sa.bindparam("its_price"), close_timestamp=sa.bindparam("its_time"))
+)
+_COUNT = sa.select(sa.func.count()).select_from(_KEYS)
+
+
+@attrs.frozen
+class OwnedStrategy:
+    """A strategy, and whose it is."""
+
+    owner: int
+    strategy: Strategy
+
+
+@attrs.frozen
+class OwnedPosition:
+    """A position, open or closed, and whose it is."""
+
+    owner: int
+    position: Position | ClosedPosition
+
+
+class Store:
+    """The tables of one venue: a file, or memory that lasts as long as this object."""
+
+    def __init__(self, path: str | PathLike[str] | None = None) -> None:
+        self.path = None if path is None else Path(path)
+        url = sa.URL.create("sqlite", database=None if self.path is None else str(self.path))
+        # The one connection may be asked from the loops of several threads in turn, which the lock arranges.
+        self._engine = sa.create_engine(
+            url, poolclass=StaticPool, connect_args={"check_same_thread": False, "timeout": 5}
+        )
+        sa.event.listen(self._engine, "connect", _durable)
+        self._lock = threading.Lock()
+        self._connection = self._engine.connect()
+        self._strategies: dict[int, OwnedStrategy] = {}
+        with self._transaction() as connection:
+            _SCHEMA.create_all(connection)
+
+    def close(self) -> None:
+        """Give the file back. Everything is stored already."""
+        self._connection.close()
+        self._engine.dispose()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sa.Connection]:
+        with self._lock:
+            try:
+                yield self._connection
+                self._connection.commit()
+            except BaseException:
+                self._connection.rollback()
+                raise
+
+    def add_key(self, name: str, hashed: bytes) -> int:
+        """Store a key's hash, and return the number of its owner."""
+        with self._transaction() as connection:
+            return _new_id(connection.execute(_KEYS.insert(), {"name": name, "hash": hashed}))
+
+    def key(self, name: str) -> tuple[int, bytes] | None:
+        """The owner and the hash of the key of this name."""
+        with self._transaction() as connection:
+            row = connection.execute(_KEY, {"name": name}).first()
+        return None if row is None else (row.owner, row.hash)
+
+    def count_keys(self) -> int:
+        """How many keys were ever created."""
+        with self._transaction() as connection:
+            return int(connection.execute(_COUNT).scalar_one())
+
+    def add_strategy(
+        self,
+        owner: int,
+        *,
+        name: str,
+        description: str,
+        exchange: str,
+        market: str,
+        symbols: tuple[Symbol, ...],
+        at: int,
+    ) -> Strategy:
+        """Store a strategy, and return it with its number."""
+        row = {
+            "owner": owner,
+            "name": name,
+            "description": description,
+            "exchange": exchange,
+            "market": market,
+            "symbols": [[symbol.symbol, symbol.base_asset, symbol.quote_asset] for symbol in symbols],
+            "creation_timestamp": at,
+        }
+        with self._transaction() as connection:
+            number = _new_id(connection.execute(_STRATEGIES.insert(), row))
+        return Strategy(number, name, exchange, market, symbols, at)
+
+    def strategy(self, strategy_id: int) -> OwnedStrategy | None:
+        """A strategy by its number. They never change, so each is read once."""
+        known = self._strategies.get(strategy_id)
+        if known is None and strategy_id <= LARGEST_ID:
+            with self._transaction() as connection:
+                row = connection.execute(_STRATEGY, {"strategy_id": strategy_id}).first()
+            if row is not None:
+                known = self._strategies[strategy_id] = OwnedStrategy(row.owner, _strategy(row))
+        return known
+
+    def strategies(self, owner: int) -> list[Strategy]:
+        """The strategies of a key, oldest first."""
+        with self._transaction() as connection:
+            return [_strategy(row) for row in connection.execute(_STRATEGIES_OF, {"owner": owner})]
+
+    def open(
+        self,
+        strategy_id: int,
+        *,
+        base_asset: str,
+        quote_asset: str,
+        size: Decimal,
+        is_long: bool,
+        price: Decimal,
+        at: int,
+    ) -> Position:
+        """Store an open position, and return it with its number."""
+        row = {
+            "strategy_id": strategy_id,
+            "base_asset": base_asset,
+            "quote_asset": quote_asset,
+            "size": str(size),
+            "is_long": is_long,
+            "open_price": str(price),
+            "open_timestamp": at,
+        }
+        with self._transaction() as connection:
+            number = _new_id(connection.execute(_OPEN_ONE, row))
+        return Position(number, strategy_id, base_asset, quote_asset, size, is_long, price, at)
+
+    def close_open(self, closed: list[ClosedPosition]) -> bool:
+        """Store that positions are closed, all of them or, if one is closed already, none. Says whether it was done."""
+        rows = [
+            {"its_id": one.position_id, "its_price": str(one.close_price), "its_time": one.close_timestamp}
+            for one in closed
+        ]
+        with self._lock:
+            done = all(self._connection.execute(_CLOSE_ONE, row).rowcount == 1 for row in rows)
+            if done:
+                self._connection.commit()
+            else:
+                self._connection.rollback()
+        return done
+
+    def position(self, position_id: int) -> OwnedPosition | None:
+        """A position by its number, open or closed."""
+        if position_id > LARGEST_ID:
+            return None
+        with self._transaction() as connection:
+            row = connection.execute(_POSITION, {"position_id": position_id}).first()
+        return None if row is None else OwnedPosition(row[0], _position(row[1:]))
+
+    def open_positions(self, strategy_id: int) -> list[Position]:
+        """The open positions of a strategy, oldest first."""
+        with self._transaction() as connection:
+            return [_position(row) for row in connection.execute(_OPEN_OF, {"strategy_id": strategy_id})]
+
+    def positions(self) -> list[Position | ClosedPosition]:
+        """Every position of every key, oldest first."""
+        with self._transaction() as connection:
+            return [_position(row) for row in connection.execute(_ALL)]
+
+
+def _durable(connection: sqlite3.Connection, _: object) -> None:
+    connection.execute("PRAGMA journal_mode=WAL")  # memory keeps its own mode
+    connection.execute("PRAGMA synchronous=FULL")
+    connection.execute("PRAGMA foreign_keys=ON")
+
+
+def _new_id(result: sa.CursorResult[Any]) -> int:
+    return int(result.lastrowid)
+
+
+def _strategy(row: sa.Row[Any]) -> Strategy:
+    symbols = tuple(Symbol(*parts) for parts in row.symbols)
+    return Strategy(row.strategy_id, row.name, row.exchange, row.market, symbols, row.creation_timestamp)
+
+
+def _position(row: Sequence[Any]) -> Position | ClosedPosition:
+    number, strategy, base, quote, size, is_long, price, at, close_price, close_at = row
+    if close_at is None:
+        return Position(number, strategy, base, quote, Decimal(size), is_long, Decimal(price), at)
+    return ClosedPosition(
+        number, strategy, base, quote, Decimal(size), is_long, Decimal(price), at, Decimal(close_price), close_at
+    )
