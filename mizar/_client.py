@@ -108,7 +108,7 @@ class Mizar:
 
     @_refusals_as_before
     def open_position(
-        self, strategy_id: int | str, base_asset: str, quote_asset: str, size: Size = 1, is_long: bool = True
+        self, strategy_id: int | str, base_asset: str, quote_asset: str, size: Size, is_long: bool
     ) -> Document:
         """Open one position; `size` is more than 0 and at most 1."""
         return self._mizar.open_position(
