@@ -1,0 +1,157 @@
+"""What the ledger of a strategy takes, and what it gives: frozen events and verdicts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import attrs
+
+if TYPE_CHECKING:
+    from decimal import Decimal
+
+
+@attrs.frozen
+class Kind:
+    """Opens of one kind are alike in every parameter: which of them gets which position does not matter."""
+
+    base_asset: str
+    quote_asset: str
+    size: Decimal
+    is_long: bool
+
+
+@attrs.frozen
+class Row:
+    """An open position of a listing. `earliest` and `latest` bound its opening on our timeline (-inf, inf: unknown)."""
+
+    position_id: int
+    kind: Kind
+    earliest: float
+    latest: float
+
+
+@attrs.frozen
+class Sending:
+    """An open is about to leave. Recorded before the first byte."""
+
+    attempt: int
+    kind: Kind
+    at: float
+    timeout: float
+    settle_time: float
+    listing_lag: float
+    others_close: bool
+
+
+@attrs.frozen
+class Answered:
+    """The server said yes, and which position it is."""
+
+    attempt: int
+    position_id: int
+    at: float
+
+
+@attrs.frozen
+class Refused:
+    """It is certain that the server did not act on the attempt."""
+
+    attempt: int
+
+
+@attrs.frozen
+class Doubted:
+    """No usable answer. `said_yes`: a 2xx status was seen, and the body was lost."""
+
+    attempt: int
+    at: float
+    said_yes: bool = False
+
+
+@attrs.frozen
+class GaveUp:
+    """The caller no longer waits (deadline, cancelled); the search goes on."""
+
+    attempt: int
+
+
+@attrs.frozen
+class Closing:
+    """A close of the position is about to leave: from now on it may be absent for our own reason."""
+
+    position_id: int
+
+
+@attrs.frozen
+class Closed:
+    """The position is certainly closed."""
+
+    position_id: int
+    at: float
+
+
+@attrs.frozen
+class Swept:
+    """A close-all of the strategy is about to leave, or has just ended: it may close unseen what is in doubt."""
+
+    at: float
+
+
+@attrs.frozen
+class Listed:
+    """A whole, valid list of the open positions, asked for at `asked_at` and read at `at`.
+
+    `clock_on` is False while the server's clock can't be read on our timeline: an empty list has no row to show it.
+    """
+
+    asked_at: float
+    at: float
+    rows: tuple[Row, ...]
+    clock_on: bool = True
+
+
+Event = Sending | Answered | Refused | Doubted | GaveUp | Closing | Closed | Swept | Listed
+
+
+@attrs.frozen
+class Opened:
+    """The attempt owns the position. `waited_for` is False if its caller had given up."""
+
+    attempt: int
+    position_id: int
+    waited_for: bool
+
+
+@attrs.frozen
+class Absent:
+    """The attempt opened nothing, for certain."""
+
+    attempt: int
+    waited_for: bool
+
+
+@attrs.frozen
+class Undecidable:
+    """The attempt's window has passed, and no listing can ever tell (closed unseen, clock off, others close)."""
+
+    attempt: int
+    waited_for: bool
+    candidates: tuple[int, ...]
+
+
+@attrs.frozen
+class Unclaimed:
+    """A position that no attempt may own; `attempts` are those that it may belong to all the same."""
+
+    position_id: int
+    attempts: tuple[int, ...]
+
+
+@attrs.frozen
+class Vanished:
+    """A position that was known to be open has been missing from listings for long: closed elsewhere."""
+
+    position_id: int
+
+
+Verdict = Opened | Absent | Undecidable | Unclaimed | Vanished
