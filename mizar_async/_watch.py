@@ -290,7 +290,7 @@ class Watch:
             ours = {row.position_id: row for row in positions if row.strategy_id in {None, self.strategy_id}}
             self.account.seen.update(ours)
             rows = tuple(self._row(position, now) for position in ours.values())
-            self._take(ledger.Listed(asked_at, now, rows))
+            self._take(ledger.Listed(asked_at, now, rows, clock_on=self.account.clock.on))
             for call in list(self._closes.values()):
                 self._look_for_closed(call, ours, asked_at, now)
             self._tell_the_account()

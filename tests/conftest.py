@@ -1,0 +1,42 @@
+"""What every test may use."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+
+import pytest
+from hypothesis import settings
+
+from mizar_async import AsyncMizar
+
+from .venues import RunningVenue, running_venue
+
+settings.register_profile("short", max_examples=60, deadline=None)
+settings.register_profile("full", max_examples=2_000, deadline=None)
+settings.load_profile("full" if os.environ.get("MIZAR_FAULTS_FULL") else "short")
+
+KEY = "test-key-3f9c71"
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("MIZAR_API_KEY", "MIZAR_API_URL", "HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy", "SSL_CERT_FILE"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+async def venue() -> AsyncIterator[RunningVenue]:
+    """A fresh venue over real HTTP."""
+    async with running_venue() as running:
+        yield running
+
+
+@pytest.fixture
+async def mizar(venue: RunningVenue) -> AsyncIterator[AsyncMizar]:
+    """A client of that venue, with a strategy 1 on FUTURES."""
+    async with AsyncMizar(venue.key, api_url=venue.url) as client:
+        await client.create_self_hosted_strategy(
+            name="Tests", description="", exchanges=["binance"], symbols=["BTCUSDT", "ETHUSDT"], market="FUTURES"
+        )
+        yield client
