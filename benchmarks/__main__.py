@@ -1,0 +1,60 @@
+"""Measure, print the table, and with `--write` keep it: `python -m benchmarks [--only bulk,...] [--write]`."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+from . import blocking, bulk, decoding, doubts, importing, plot, streaming, throughput
+from .peers import Peers
+from .rows import ROUNDS, Row, table
+from .server import Ports, running_server
+
+HERE = Path(__file__).parent
+BEGIN, END = "<!-- measured -->\n", "\n<!-- end of measured -->"
+
+GROUPS: dict[str, Callable[[Peers, Ports, int], list[Row]]] = {
+    "bulk": bulk.rows,
+    "throughput": throughput.rows,
+    "decoding": lambda peers, _, rounds: decoding.rows(peers, rounds),
+    "blocking": blocking.rows,
+    "streaming": streaming.rows,
+    "importing": lambda peers, _, rounds: importing.rows(peers, rounds),
+    "doubts": doubts.rows,
+}
+
+
+def main() -> int:
+    """Run what was asked for; ends with 1 if a number is missed."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--only", metavar="GROUPS", help=f"some of {','.join([*GROUPS, 'plot'])}")
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help="how often each is measured (default: %(default)s)")
+    parser.add_argument("--write", action="store_true", help="put the table into README.md, and draw the plot")
+    options = parser.parse_args()
+    chosen = options.only.split(",") if options.only else [*GROUPS, "plot"]
+
+    rows: list[Row] = []
+    with running_server() as ports, Peers() as peers:
+        for name in chosen:
+            if name == "plot":
+                plot.draw(plot.measure(peers, ports), HERE / "concurrency.svg")
+                continue
+            measured = GROUPS[name](peers, ports, options.rounds)
+            for row in measured:
+                print(" | ".join(row.cells()), flush=True)
+            rows += measured
+    print(f"\n{table(rows)}")
+    if options.write:
+        _write(table(rows))
+    return 0 if all(row.reached for row in rows) else 1
+
+
+def _write(figures: str) -> None:
+    readme = HERE / "README.md"
+    before, _, rest = readme.read_text().partition(BEGIN)
+    readme.write_text(before + BEGIN + figures + END + rest.partition(END)[2])
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

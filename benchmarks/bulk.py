@@ -1,0 +1,50 @@
+"""A thousand closes, 64 at a time, of a server that takes 50 ms for each."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from .peers import Peers
+from .rows import Row, ratios, seconds, side_by_side
+from .server import SLOW_SECONDS, Ports
+
+COUNT: Final = 1000
+CONCURRENCY: Final = 64
+IDEAL: Final = COUNT / CONCURRENCY * SLOW_SECONDS
+
+
+def rows(peers: Peers, ports: Ports, rounds: int) -> list[Row]:
+    """The SDK against the ideal, the public client, stock httpx, and aiohttp by hand for comparison."""
+    many = {"port": ports.slow, "count": COUNT, "concurrency": CONCURRENCY}
+    sdk, httpx, by_hand, old = side_by_side(
+        lambda: peers.sdk.ask("close", **many),
+        lambda: peers.httpx.ask("close", **many),
+        lambda: peers.aiohttp.ask("close", **many),
+        lambda: peers.old.ask("close", port=ports.slow, count=COUNT),
+        rounds=rounds,
+    )
+    what = "close 1,000 positions, 64 at a time, server answers after 50 ms: "
+    return [
+        Row(
+            what + "time against the ideal",
+            1.4,
+            [took / IDEAL for took in sdk],
+            detail=f"SDK {seconds(sdk)}, ideal {IDEAL:.2f} s, aiohttp by hand {seconds(by_hand)}",
+        ),
+        Row(
+            "the same against `mizar==0.1.5` closing them one by one",
+            30,
+            ratios(old, sdk),
+            at_least=True,
+            unit="x faster",
+            detail=f"`mizar==0.1.5` {seconds(old)}",
+        ),
+        Row(
+            "the same against stock httpx.AsyncClient at the same concurrency",
+            8,
+            ratios(httpx, sdk),
+            at_least=True,
+            unit="x faster",
+            detail=f"httpx {seconds(httpx)}",
+        ),
+    ]

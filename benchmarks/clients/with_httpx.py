@@ -1,0 +1,35 @@
+"""A stock AsyncClient of httpx or httpx2, named by the first argument.
+
+As it comes, but for its time-out: the default of 5 s for a place in its pool would fail some calls.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import sys
+
+from commands import answer, timed_workers
+
+httpx = importlib.import_module(sys.argv[1])
+
+
+async def _close(port: int, count: int, concurrency: int) -> float:
+    url = f"http://127.0.0.1:{port}/api/v1/close-position"
+    async with httpx.AsyncClient(headers={"mizar-api-key": "key"}, timeout=300) as client:
+
+        async def close(position_id: int) -> object:
+            response = await client.post(url, json={"position_id": position_id})
+            response.raise_for_status()
+            return response.json()
+
+        await close(0)
+        return await timed_workers(close, range(1, count + 1), concurrency)
+
+
+def close(port: int, count: int, concurrency: int) -> float:
+    """The seconds that it takes to close so many positions."""
+    return asyncio.run(_close(port, count, concurrency))
+
+
+answer({"close": close})
