@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import os
+import ssl
 from typing import Final, Literal
 from urllib.parse import urlsplit
 
@@ -91,6 +92,15 @@ class Address:
         path = parts.path.rstrip("/").removesuffix(API_PREFIX) + API_PREFIX
         environment: Environment = "local" if is_loopback(host) else "live"
         return cls(f"{parts.scheme}://{place}{path}/", place, environment)
+
+
+def check_trust(verify: object) -> None:
+    """Raise InvalidInput for anything that is no set of certificates: an unverified host would be told the key."""
+    if verify is not None and not isinstance(verify, (str, ssl.SSLContext)):
+        raise InvalidInput(
+            f"verify={verify!r} is refused: it must be an ssl.SSLContext or the path of a file of certificates; "
+            "verification is not switched off, since whoever answers is told the API key"
+        )
 
 
 def is_loopback(host: str) -> bool:

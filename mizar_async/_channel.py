@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import importlib
 import logging
 import random
-from typing import TYPE_CHECKING, TypeVar
+import sys
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import attrs
 
@@ -30,6 +33,8 @@ T = TypeVar("T")
 
 log = logging.getLogger("mizar_async")
 
+_TRANSPORT: Final = "mizar_async._transport"
+
 
 @attrs.define(eq=False)
 class Channel:
@@ -45,20 +50,25 @@ class Channel:
     closed: bool = False
     _wire: Wire | None = attrs.field(default=None, init=False, repr=False)
 
-    def wire(self) -> Wire:
-        """The connections, made by the first call: httpx and aiohttp take a while to import."""
-        if self.closed:
-            raise NotSent("not sent: this client is closed; make a new one")
+    async def wire(self) -> Wire:
+        """The connections, made by the first call. Raises NotSent if the client was closed."""
         if self._wire is None:
+            if _TRANSPORT not in sys.modules:
+                # httpx and aiohttp take a third of a second to import: too long for a loop that has other work.
+                await asyncio.to_thread(importlib.import_module, _TRANSPORT)
             from ._transport import Wire
 
-            log.info("calls go to %s", self.account.name)
-            self._wire = Wire(self.address, self.key, verify=self.verify, transport=self.transport)
+            if self._wire is None:
+                log.info("calls go to %s", self.account.name)
+                self._wire = Wire(self.address, self.key, verify=self.verify, transport=self.transport)
+        if self.closed:
+            raise NotSent("not sent: this client is closed; make a new one")
         return self._wire
 
     async def exchange(self, endpoint: Endpoint[T], request: Request, *, timeout: float, attempts: int) -> T:
         """Send one request that has its turn, and give what its answer means."""
-        result = await self.wire().send(request, timeout)
+        wire = await self.wire()
+        result = await wire.send(request, timeout)
         try:
             answer = decode(endpoint, result, now=self.clock.now(), attempts=attempts)
         except RateLimited as limited:

@@ -13,7 +13,7 @@ import attrs
 
 from . import _endpoints as endpoints
 from ._account import Listener, own_account, shared_account
-from ._address import Address, ApiKey
+from ._address import Address, ApiKey, check_trust
 from ._bulk import Bulk, BulkResult, Outcome, Place, Progress, Requests, gather, stream
 from ._channel import Channel
 from ._clock import Clock
@@ -96,6 +96,7 @@ class AsyncMizar:
         rng: random.Random | None = None,
     ) -> None:
         key, address = ApiKey.find(api_key), Address.find(api_url)
+        check_trust(verify)
         account = shared_account(key, address) if transport is None else own_account(address)
         account.turns.limit(requests_per_second, requests_per_minute)
         self._listener = Listener(on_unclaimed)

@@ -115,8 +115,8 @@ class ClosingAll:
         return await self._looked_at(doubt, closed)
 
     async def _attempt(self, attempts: int) -> list[ClosedPosition]:
+        await self._channel.wire()
         async with self._account.turns.turn(Lane.CLOSES, self._until):
-            self._channel.wire()
             self._sent_at = loop_time()
             self._number = next(self._account.numbers)
             self._watch.sweeping(self._sent_at)

@@ -76,12 +76,12 @@ class Closing:
             return failure
 
     async def _attempt(self, _: int) -> ClosedPosition:
+        await self._channel.wire()
         async with self._account.turns.turn(Lane.CLOSES, self._until):
             now = loop_time()
             self._timeout = min(self._options.timeout, self._until - now)
             if self._timeout <= 0:
                 raise NotSent("not sent: the deadline passed while the call waited for its turn")
-            self._channel.wire()
             self._attempts += 1
             self._sent_at = now
             self._result = None

@@ -109,6 +109,7 @@ class Ledger:
 
     def __init__(self) -> None:
         self._now = -math.inf
+        self._began = math.inf  # when the first attempt was sent
         self._sequence = 0
         self._baseline: int | None = None  # the sequence number of the first listing
         self._largest_id = -1
@@ -199,6 +200,7 @@ class Ledger:
 
     def _send(self, event: Sending) -> None:
         self._sequence += 1
+        self._began = min(self._began, event.at)
         self._lag = max(self._lag, event.listing_lag)
         alike = self._alike(event.kind)
         attempt = Attempt(
@@ -326,9 +328,10 @@ class Ledger:
 
     def _date_again(self, here: dict[int, Row]) -> None:
         """What could not be dated before may be dated now."""
-        for alike in self._kinds.values():
-            for position_id in alike.perhaps.keys() & here.keys():
-                position, row = alike.perhaps[position_id], here[position_id]
+        for position_id in self._unowned.keys() & here.keys():
+            alike, row = self._unowned[position_id], here[position_id]
+            position = alike.waiting.get(position_id) or alike.perhaps[position_id]
+            if not position.dated:
                 position.earliest, position.latest = row.earliest, row.latest
                 if position.dated:
                     alike.wait(position)
@@ -429,8 +432,8 @@ class Ledger:
         if position.position_id in self._known.past:
             return []
         self._known.others.add(position.position_id)
-        at_the_start = position.sequence == self._baseline and not attempts
-        return [] if at_the_start else [Unclaimed(position.position_id, attempts)]
+        new = position.sequence != self._baseline or attempts or position.earliest > self._began
+        return [Unclaimed(position.position_id, attempts)] if new else []
 
     def _conclude(self, alike: Alike) -> list[Verdict]:
         """End the attempts whose absence is proven."""
@@ -452,10 +455,11 @@ class Ledger:
 
     def _holder_to_trade_with(self, attempt: Attempt) -> Attempt | None:
         """Who opened nothing for certain, yet was given what an attempt that heard yes may have opened."""
-        if not attempt.said_yes or attempt.others_close or self._swept(attempt):
+        unseen = attempt.others_close or self._swept(attempt) or any(self._candidates(attempt))
+        if unseen or not attempt.said_yes:
             return None
         holders = (holder for holder in attempt.alike.holders.values() if not holder.said_yes)
-        return next((h for h in holders if h.position and self._may_have_opened(attempt, h.position)), None)
+        return next((h for h in holders if h.position and self._may_own(attempt, h.position)), None)
 
     def _trade(self, attempt: Attempt, holder: Attempt) -> None:
         """The holder's position is the attempt's: the two change names, and the attempt waits in the holder's place."""
@@ -483,8 +487,9 @@ class Ledger:
         return Absent(number, waited_for)
 
     def _undecidable(self, attempt: Attempt) -> bool:
-        unseen = attempt.said_yes or attempt.others_close or self._swept(attempt)
-        return unseen or not (attempt.anchored or self._clock_on)
+        if attempt.said_yes or attempt.others_close or self._swept(attempt):
+            return True
+        return not (attempt.anchored or self._clock_on)
 
     def _candidates(self, attempt: Attempt) -> Iterator[int]:
         alike = attempt.alike

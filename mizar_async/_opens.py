@@ -80,12 +80,12 @@ class Opening:
             self._follow_up.go_on()
 
     async def _attempt(self, _: int) -> Position:
+        await self._channel.wire()
         async with self._channel.account.turns.turn(Lane.OTHERS, self._until):
             now = loop_time()
             timeout = min(self._options.timeout, self._until - now)
             if timeout <= 0:
                 raise NotSent("not sent: the deadline passed while the call waited for its turn")
-            self._channel.wire()
             self._attempts += 1
             call = OpenCall(
                 number=next(self._channel.account.numbers),
