@@ -59,8 +59,14 @@ class FollowUp:
             async with anyio.create_task_group() as looks:
                 for watch in list(self._account.waiting):
                     looks.start_soon(self._look, watch)
+                if self._clock_is_needed():
+                    looks.start_soon(self._sample, self._once)
             await anyio.sleep(pause)
             pause = min(pause * 1.5, _LONGEST_PAUSE)
+
+    def _clock_is_needed(self) -> bool:
+        # Without a baseline only the time of opening tells what is ours, and it takes two samples a second apart.
+        return not self._account.clock.on and not all(watch.has_baseline for watch in self._account.waiting)
 
     async def _look(self, watch: Watch) -> None:
         try:
@@ -127,13 +133,12 @@ class FollowUp:
             with anyio.move_on_after(_BASELINE):
                 async with anyio.create_task_group() as both:
                     both.start_soon(self._look, watch)
-                    both.start_soon(self._sample)
+                    both.start_soon(self._sample, Options(timeout=_BASELINE, deadline=_BASELINE, max_retries=0))
         finally:
             watch.begin()
 
-    async def _sample(self) -> None:
+    async def _sample(self, once: Options) -> None:
         asked_at = loop_time()
-        once = Options(timeout=_BASELINE, deadline=_BASELINE, max_retries=0)
         try:
             answer = await self._channel.perform(SERVER_TIME, Nothing(), once, Lane.CLOSES)
         except MizarError as failure:

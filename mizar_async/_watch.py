@@ -174,6 +174,8 @@ class Watch:
         self.account = account
         self.begun = False
         """True once the baseline was asked for, with whatever success."""
+        self.has_baseline = False
+        """True if it was read before the first open left."""
         self.awaiting_baseline: list[asyncio.Future[None]] = []
         self.listing_until = 0.0
         """Until when a listing is under way: there is one at a time, over all loops."""
@@ -191,6 +193,7 @@ class Watch:
         """The baseline was read, or could not be: whoever waited for it goes on."""
         with self.account.lock:
             self.begun = True
+            self.has_baseline = self._ledger.has_baseline
             for future in self.awaiting_baseline:
                 _wake_from_anywhere(future)
             self.awaiting_baseline.clear()
