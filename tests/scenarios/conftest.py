@@ -1,0 +1,102 @@
+"""Clients whose way to the venue is faulty, with the settings of these tests."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections.abc import AsyncIterator, Callable
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Final
+
+import attrs
+
+from mizar_async import AsyncMizar, NotOpened, OutcomeUnknown
+from mizar_async._models import ClosedPosition, OpenPosition, Position
+
+from ..venues import VenueProcess
+from .faulty_proxy import FaultyProxy
+
+FULL: Final = bool(os.environ.get("MIZAR_FAULTS_FULL"))
+"""True runs the sizes that take long."""
+
+SETTINGS: Final[dict[str, Any]] = {
+    "timeout": 0.5,
+    "settle_time": 2.0,
+    "deadline": 300.0,
+    "max_retries": 100,
+    "listing_lag": 1.0,
+}
+STRATEGY: Final[dict[str, Any]] = {
+    "name": "S",
+    "description": "",
+    "exchanges": ["binance"],
+    "symbols": ["BTCUSDT", "ETHUSDT"],
+    "market": "FUTURES",
+}
+
+
+@attrs.frozen
+class Scene:
+    """A venue in a process of its own, the proxy before it, and a client that has published strategy 1."""
+
+    venue: VenueProcess
+    proxy: FaultyProxy
+    mizar: AsyncMizar
+
+    def client(self, **options: Any) -> AsyncMizar:
+        """Another client of the same key and host."""
+        return AsyncMizar(self.venue.key, api_url=self.proxy.url, **(SETTINGS | options))
+
+    def positions(self) -> list[Position | ClosedPosition]:
+        """The truth: everything that was ever opened."""
+        return self.venue.positions()
+
+    def open_ids(self) -> list[int]:
+        """Ids of what is open in truth."""
+        return [one.position_id for one in self.positions() if not isinstance(one, ClosedPosition)]
+
+    async def resolved(self, within: float = 30.0) -> list[Position | ClosedPosition]:
+        """Wait until nothing is held back and nothing in doubt can be found out any more, and give what was found."""
+        found: list[Position | ClosedPosition] = []
+        await until(lambda: not self.proxy.held)
+        for error in self.mizar.unresolved():
+            with contextlib.suppress(NotOpened, OutcomeUnknown):
+                one = await self.mizar.resolve(error, timeout=within)
+                found += one if isinstance(one, list) else [one]
+        await self.mizar.get_all_open_positions(strategy_id=1)
+        return found
+
+
+@contextlib.asynccontextmanager
+async def scene(tmp_path: Path, *, seed: int, **options: Any) -> AsyncIterator[Scene]:
+    """The faults begin when a test sets `proxy.rate`."""
+    async with (
+        VenueProcess(tmp_path / f"venue-{seed}.db", seed=seed) as venue,
+        FaultyProxy(venue.url, seed=seed) as proxy,
+        AsyncMizar(venue.key, api_url=proxy.url, **(SETTINGS | options)) as mizar,
+    ):
+        await mizar.create_self_hosted_strategy(**STRATEGY)
+        try:
+            yield Scene(venue, proxy, mizar)
+        finally:
+            proxy.rate, proxy.plan = 0.0, None
+
+
+async def until(condition: Callable[[], object], within: float = 10.0) -> None:
+    """Wait until something holds; a TimeoutError says that it did not come to hold in time."""
+    async with asyncio.timeout(within):
+        while not condition():
+            await asyncio.sleep(0.02)
+
+
+def an_open(size: float | Decimal = 0.1, **other: Any) -> OpenPosition:
+    """A request of strategy 1."""
+    values = {"strategy_id": 1, "base_asset": "BTC", "quote_asset": "USDT", "size": size, "is_long": True}
+    return OpenPosition(**(values | other))
+
+
+def ids(positions: list[Any]) -> list[int]:
+    """The ids of positions, in order."""
+    return sorted(position.position_id for position in positions)
