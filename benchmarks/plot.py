@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import statistics
 from pathlib import Path
 from typing import Final
@@ -21,23 +22,28 @@ Lines = dict[str, list[float]]
 def measure(peers: Peers, ports: Ports) -> Lines:
     """Seconds for 1,000 closes at each concurrency, from fewer closes where there are few at a time."""
     clients = {
-        "SDK": peers.sdk,
-        "aiohttp by hand": peers.aiohttp,
-        "stock httpx2": peers.httpx2,
-        "stock httpx": peers.httpx,
+        "SDK": (peers.sdk, "close"),
+        "aiohttp by hand": (peers.aiohttp, "close"),
+        "stock httpx2, its pool's limit": (peers.httpx2, "close_by_its_pool"),
+        "stock httpx, as many tasks": (peers.httpx, "close"),
+        "stock httpx, its pool's limit": (peers.httpx, "close_by_its_pool"),
     }
     lines: Lines = {name: [] for name in clients}
     for concurrency in CONCURRENCIES:
         count = min(MOST, PER_PLACE * concurrency)
 
-        def of(client: Client, count: int = count, concurrency: int = concurrency) -> float:
-            return client.ask("close", port=ports.slow, count=count, concurrency=concurrency) * 1000 / count
-
-        samples = side_by_side(*(lambda client=client: of(client) for client in clients.values()), rounds=ROUNDS)
+        samples = side_by_side(
+            *(functools.partial(_close, *client, ports.slow, count, concurrency) for client in clients.values()),
+            rounds=ROUNDS,
+        )
         for name, times in zip(clients, samples, strict=True):
             lines[name].append(statistics.median(times))
     lines["mizar 0.1.5, one by one"] = [peers.old.ask("close", port=ports.slow, count=PER_PLACE) * 1000 / PER_PLACE]
     return lines
+
+
+def _close(client: Client, what: str, port: int, count: int, concurrency: int) -> float:
+    return float(client.ask(what, port=port, count=count, concurrency=concurrency)) * 1000 / count
 
 
 def draw(lines: Lines, picture: Path) -> None:
@@ -50,7 +56,7 @@ def draw(lines: Lines, picture: Path) -> None:
     from matplotlib import pyplot
 
     figure, axes = pyplot.subplots(figsize=(8, 5), layout="constrained")
-    for (name, times), marker in zip(lines.items(), "os^vX", strict=True):
+    for (name, times), marker in zip(lines.items(), "os^vDX", strict=True):
         axes.plot(CONCURRENCIES[: len(times)], times, marker=marker, label=name)
     ideal = [1000 * SLOW_SECONDS / concurrency for concurrency in CONCURRENCIES]
     axes.plot(CONCURRENCIES, ideal, linestyle=":", color="grey", label="ideal")

@@ -14,9 +14,10 @@ from commands import answer, timed_workers
 httpx = importlib.import_module(sys.argv[1])
 
 
-async def _close(port: int, count: int, concurrency: int) -> float:
+async def _close(port: int, count: int, concurrency: int, by_its_pool: bool) -> float:
     url = f"http://127.0.0.1:{port}/api/v1/close-position"
-    async with httpx.AsyncClient(headers={"mizar-api-key": "key"}, timeout=300) as client:
+    limits = {"limits": httpx.Limits(max_connections=concurrency)} if by_its_pool else {}
+    async with httpx.AsyncClient(headers={"mizar-api-key": "key"}, timeout=300, **limits) as client:
 
         async def close(position_id: int) -> object:
             response = await client.post(url, json={"position_id": position_id})
@@ -24,12 +25,17 @@ async def _close(port: int, count: int, concurrency: int) -> float:
             return response.json()
 
         await close(0)
-        return await timed_workers(close, range(1, count + 1), concurrency)
+        return await timed_workers(close, range(1, count + 1), count if by_its_pool else concurrency)
 
 
 def close(port: int, count: int, concurrency: int) -> float:
-    """The seconds that it takes to close so many positions."""
-    return asyncio.run(_close(port, count, concurrency))
+    """The seconds that it takes to close so many positions, by so many tasks."""
+    return asyncio.run(_close(port, count, concurrency, by_its_pool=False))
 
 
-answer({"close": close})
+def close_by_its_pool(port: int, count: int, concurrency: int) -> float:
+    """The same, all of them begun at once, and as many connections in the client's own pool."""
+    return asyncio.run(_close(port, count, concurrency, by_its_pool=True))
+
+
+answer({"close": close, "close_by_its_pool": close_by_its_pool})
