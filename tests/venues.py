@@ -145,7 +145,7 @@ async def _serve_until_stdin_ends(db: str, seed: int, port: int) -> None:
         print(json.dumps({"url": url, "key": key}), flush=True)
         ended = asyncio.Event()
         loop = asyncio.get_running_loop()
-        loop.add_reader(sys.stdin.fileno(), lambda: None if sys.stdin.buffer.read1(1) else ended.set())
+        loop.add_reader(sys.stdin.fileno(), lambda: None if os.read(sys.stdin.fileno(), 1) else ended.set())
         await ended.wait()
     venue.close()
 

@@ -94,7 +94,6 @@ def create_app(venue: Venue) -> FastAPI:
         title="Mizar, the paper venue",
         version="1",  # of the API
         redirect_slashes=False,  # clients do not follow redirects
-        default_response_class=Response,
     )
     app.router.route_class = _StrictRoute
     app.add_exception_handler(Refusal, _refused)
@@ -130,7 +129,7 @@ def _add(app: FastAPI, endpoint: Endpoint[Any], venue: Venue, owner: Callable[..
 
 def _endpoint(endpoint: Endpoint[Any], route: _Route, venue: Venue, owner: Callable[..., Any]) -> Callable[..., Any]:
     async def carry_out(ask: BaseModel | None = None, owner: int | None = None) -> Response:
-        values = {} if ask is None else ask.__dict__
+        values = {} if ask is None else dict(ask)
         answer = route.perform(venue, owner, _checked(endpoint, values))
         return Response(_encoded(endpoint, answer), media_type="application/json")
 
@@ -138,7 +137,8 @@ def _endpoint(endpoint: Endpoint[Any], route: _Route, venue: Venue, owner: Calla
     parameters = []
     if attrs.fields(endpoint.request):
         where = Query() if endpoint.method == "GET" else Body()
-        parameters.append(_keyword("ask", Annotated[model_of(endpoint.request), where]))
+        request: type[attrs.AttrsInstance] = endpoint.request
+        parameters.append(_keyword("ask", Annotated[model_of(request), where]))
     if route.needs_key:
         parameters.append(_keyword("owner", Annotated[int, Depends(owner)]))
     carry_out.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
@@ -183,10 +183,11 @@ def _exact(size: Decimal) -> str:
 def _answer_model(endpoint: Endpoint[Any]) -> type[BaseModel]:
     if endpoint is calls.PING:
         return create_model("Pong", message=(str, ...))
+    plain: type[attrs.AttrsInstance] = endpoint.answer if endpoint.envelope is None else endpoint.answer.__args__[0]
+    model = model_of(plain, answer=True)
     if endpoint.envelope is None:
-        return model_of(endpoint.answer, answer=True)
-    item = model_of(endpoint.answer.__args__[0], answer=True)
-    fields: dict[str, Any] = {endpoint.envelope: (list[item], ...)}  # type: ignore[valid-type]
+        return model
+    fields: dict[str, Any] = {endpoint.envelope: (list[model], ...)}  # type: ignore[valid-type]
     return create_model("".join(word.title() for word in endpoint.path.split("-")), **fields)
 
 

@@ -13,7 +13,7 @@ import hashlib
 import itertools
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_EVEN, Context, Decimal, InvalidOperation
 from os import PathLike
@@ -33,15 +33,19 @@ class Feed(Protocol):
     @property
     def starts(self) -> int | None:
         """When its recording begins, in milliseconds since the epoch; None for a feed of the present."""
+        ...
 
     def exchanges(self) -> tuple[Exchange, ...]:
         """The exchanges and their markets."""
+        ...
 
     def symbols(self) -> tuple[Symbol, ...]:
         """Every pair that has a price, with its markets."""
+        ...
 
     def price(self, symbol: str, at: int) -> Decimal:
         """The price of a pair as it is known at `at`, in milliseconds since the epoch."""
+        ...
 
 
 _PLAIN: Final = Context(prec=28, rounding=ROUND_HALF_EVEN, traps=[])
@@ -100,13 +104,13 @@ class Simulated:
 
     def _price(self, symbol: str, step: int) -> Decimal:
         _, _, middle, tick = _PAIRS[symbol]
-        wander = sum(_STEP_SIZE * math.sqrt(2**octave) * self._wave(symbol, octave, step) for octave in range(_OCTAVES))
+        wander = sum(_STEP_SIZE * 2.0 ** (octave / 2) * self._wave(symbol, octave, step) for octave in range(_OCTAVES))
         price = _PLAIN.create_decimal(repr(middle * math.exp(wander)))
         return _PLAIN.multiply(_PLAIN.divide(price, tick).to_integral_value(context=_PLAIN), tick)
 
     def _wave(self, symbol: str, octave: int, step: int) -> float:
-        node, rest = divmod(step, 2**octave)
-        part = rest / 2**octave
+        node, rest = divmod(step, 1 << octave)
+        part = rest / (1 << octave)
         return self._noise(symbol, octave, node) * (1 - part) + self._noise(symbol, octave, node + 1) * part
 
     def _drawn(self, symbol: str, octave: int, node: int) -> float:
@@ -206,24 +210,21 @@ def _read(path: Path) -> tuple[list[int], list[Decimal], list[Decimal]]:
     """Times, the price known from each, and for candles the price known when it is over."""
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            return _rows(path, csv.reader(file, strict=True))
+            return _rows(path, file)
     except OSError as problem:
         raise InvalidInput(f"{path} can't be read: {problem.strerror}") from None
     except UnicodeDecodeError:
         raise InvalidInput(f"{path} can't be read: it is no UTF-8 text") from None
 
 
-def _rows(path: Path, lines: Iterator[list[str]]) -> tuple[list[int], list[Decimal], list[Decimal]]:
+def _rows(path: Path, file: Iterable[str]) -> tuple[list[int], list[Decimal], list[Decimal]]:
     times: list[int] = []
     prices: list[Decimal] = []
     after: list[Decimal] = []
-    number = 1
+    lines = csv.reader(file, strict=True)
     try:
-        names = [name.strip().lower() for name in next(lines, [])]
-        when, first, last = _columns(names)
-        for number, line in enumerate(lines, start=2):  # noqa: B007 - the error below names it
-            if not line:
-                continue
+        when, first, last = _columns([name.strip().lower() for name in next(lines, [])])
+        for line in filter(None, lines):
             time = _time(_cell(line, when))
             if times and (time < times[-1] or (last is not None and time == times[-1])):
                 raise ValueError("its timestamp is not after the one before: rows must be sorted by time")
@@ -233,10 +234,10 @@ def _rows(path: Path, lines: Iterator[list[str]]) -> tuple[list[int], list[Decim
                 after.append(_number(_cell(line, last)))
         if not times:
             raise ValueError("there is no row below the column names")
+    except UnicodeDecodeError:
+        raise
     except (ValueError, csv.Error) as problem:
-        if isinstance(problem, UnicodeDecodeError):
-            raise
-        raise InvalidInput(f"{path}, line {number}: {problem}") from None
+        raise InvalidInput(f"{path}, line {max(1, lines.line_num)}: {problem}") from None
     return times, prices, after
 
 

@@ -22,14 +22,14 @@ from .store import LARGEST_ID
 # Sizes are echoed exactly, so their text must end somewhere; the shortest text of a usual float is within this.
 _DECIMALS: Final = 40
 
-_WHOLE: Final = re.compile(r"[0-9]{1,18}")
+_WHOLE: Final = re.compile(r"[0-9]{1,19}")
 _SIZE: Final = re.compile(rf"1(\.0{{1,{_DECIMALS}}})?|0?\.[0-9]{{1,{_DECIMALS}}}")
 _BOOLEANS: Final = {"true": True, "false": False}
 
 
 def _whole(value: object) -> int:
     if isinstance(value, str) and _WHOLE.fullmatch(value):
-        return int(value)
+        value = int(value)
     if (
         isinstance(value, Decimal)
         and value.is_finite()
@@ -49,7 +49,7 @@ def _size(value: object) -> Decimal:
         value = Decimal(1)
     if isinstance(value, Decimal) and value.is_finite() and 0 < value <= 1:
         if typing.cast("int", value.as_tuple().exponent) < -_DECIMALS:
-            raise PydanticCustomError("size", f"Input should have at most {_DECIMALS} decimals")
+            raise PydanticCustomError("size", "Input should have at most 40 decimals")
         return value
     raise PydanticCustomError("size", "Input should be a number more than 0 and at most 1, or one as text")
 
@@ -70,7 +70,7 @@ def _unpadded(value: object) -> object:
 _NUMBER_OR_TEXT: Final = {
     "anyOf": [
         {"type": "integer", "minimum": 0, "maximum": LARGEST_ID},
-        {"type": "string", "pattern": "^[0-9]{1,18}$"},
+        {"type": "string", "pattern": "^[0-9]{1,19}$"},
     ]
 }
 _SIZE_OR_TEXT: Final = {
@@ -83,7 +83,7 @@ _PRICE: Final = {"type": "string", "pattern": r"^[0-9]{1,40}\.[0-9]{12}$"}
 _ID_TEXT: Final = {"type": "string", "pattern": "^[1-9][0-9]{0,18}$"}
 
 _Text = Annotated[str, Field(min_length=1, max_length=1_000), BeforeValidator(_unpadded)]
-_FreeText = Annotated[str, Field(max_length=100_000)]
+_FreeText = Annotated[str, Field(max_length=10_000)]
 _Whole = Annotated[int, BeforeValidator(_whole), WithJsonSchema(_NUMBER_OR_TEXT)]
 _Size = Annotated[Decimal, BeforeValidator(_size), WithJsonSchema(_SIZE_OR_TEXT)]
 _Bool = Annotated[
@@ -97,7 +97,7 @@ _ASKED: Final[dict[Any, Any]] = {
     Decimal: _Size,
     bool: _Bool,
     str: _Text,
-    str | None: _Text | None,
+    str | None: Annotated[str | None, Field(min_length=1, max_length=1_000), BeforeValidator(_unpadded)],
     tuple[str, ...]: Annotated[list[_Text], Field(min_length=1, max_length=1_000)],
     "description": _FreeText,
 }
@@ -129,7 +129,7 @@ class _Answered(BaseModel):
 
 
 @functools.cache
-def model_of(plain: type[Any], *, answer: bool = False) -> type[BaseModel]:
+def model_of(plain: type[attrs.AttrsInstance], *, answer: bool = False) -> type[BaseModel]:
     """The pydantic model of an attrs class: of a request, or of an answer as it stands on the wire."""
     hints = typing.get_type_hints(plain)
     fields: dict[str, Any] = {}
@@ -142,7 +142,7 @@ def model_of(plain: type[Any], *, answer: bool = False) -> type[BaseModel]:
     return create_model(plain.__name__, __base__=base, __doc__=(plain.__doc__ or "").partition("\n")[0], **fields)
 
 
-def _written(plain: type[Any], name: str, kind: object, *, answer: bool) -> object:
+def _written(plain: type[attrs.AttrsInstance], name: str, kind: object, *, answer: bool) -> object:
     table = _ANSWERED if answer else _ASKED
     if answer and issubclass(plain, Position):
         name = f"{name} of a position" if name == "strategy_id" else name

@@ -18,6 +18,7 @@ from typing import Any, Final
 
 import attrs
 import sqlalchemy as sa
+from sqlalchemy import event
 from sqlalchemy.pool import StaticPool
 
 from .._models import ClosedPosition, Position, Strategy, Symbol
@@ -117,7 +118,7 @@ class Store:
         self._engine = sa.create_engine(
             url, poolclass=StaticPool, connect_args={"check_same_thread": False, "timeout": 5}
         )
-        sa.event.listen(self._engine, "connect", _durable)
+        event.listen(self._engine, "connect", _durable)
         self._lock = threading.Lock()
         self._connection = self._engine.connect()
         self._strategies: dict[int, OwnedStrategy] = {}

@@ -107,7 +107,7 @@ def test_serving_for_ever_ends_cleanly_on_sigterm() -> None:
         "asyncio.run(paper.serve_forever(paper.Venue(), announce=announce))\nprint('ended')"
     )
     done = subprocess.run(
-        [sys.executable, "-X", "dev", "-W", "error", "-c", program],
+        [sys.executable, "-W", "error", "-c", program],
         cwd=ROOT, capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
