@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import random
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager
@@ -163,7 +162,8 @@ class AsyncMizar:
 
             await mizar.with_options(timeout=5, deadline=10).close_position(position_id=17)
         """
-        view = copy.copy(self)
+        view = object.__new__(type(self))
+        view._listener, view._channel = self._listener, self._channel
         view._use(
             self._options.but(
                 timeout=timeout,

@@ -154,7 +154,8 @@ async def flatten_all_of(flattens: list[Flatten], patience: float) -> FlattenRep
     began = loop_time()
     async with anyio.create_task_group() as group:
         for one in flattens:
-            group.start_soon(one.run)
+            if not one.is_flat:
+                group.start_soon(one.run)
     report = FlattenReport(
         strategy_ids=tuple(sid for one in flattens for sid in one.report.strategy_ids),
         closed=[closed for one in flattens for closed in one.report.closed],
@@ -214,7 +215,7 @@ class Flattener:
             self._account.watch(strategy_id).doors.add(FLATTENED)
         self._account.doors.discard(FLATTENED)
         started += [self._of(self._account.watch(sid), until) for sid in sorted(others)]
-        return await flatten_all_of([one for one in started if not one.is_flat], patience)
+        return await flatten_all_of(started, patience)
 
     async def _strategies(self, until: float) -> list[Strategy]:
         while True:

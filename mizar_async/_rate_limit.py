@@ -20,7 +20,7 @@ from typing import Final
 
 import anyio
 
-from .errors import NotSent
+from .errors import InvalidInput, NotSent
 
 # How many exchanges a loop has under way in each lane. A process may open 1,024 files unless told otherwise.
 _UNDER_WAY: Final = 480
@@ -58,6 +58,9 @@ class RateLimit:
     """The turns of one key at one host. Times are seconds on any one clock."""
 
     def __init__(self, per_second: int | None = None, per_minute: int | None = None) -> None:
+        for name, limit in (("requests_per_second", per_second), ("requests_per_minute", per_minute)):
+            if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
+                raise InvalidInput(f"{name}={limit!r} is refused: it must be a whole number, 1 or more, or None")
         budgets = [(limit, span) for limit, span in ((per_second, 1.0), (per_minute, 60.0)) if limit is not None]
         self._all = [Window(limit, span) for limit, span in budgets]
         # A tenth is kept for closes, but never so much that nothing else could leave.
