@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from types import TracebackType
 from typing import Final, Generic, ParamSpec, TypeVar, cast
@@ -39,7 +39,7 @@ class BlockingIterator(Iterator[T], Generic[T]):
                     if await errand.hand_over(item) is _CLOSE:
                         break
             finally:
-                if hasattr(items, "aclose"):
+                if isinstance(items, AsyncGenerator):
                     await items.aclose()
 
         self._runtime = runtime  # which keeps the loop's thread alive

@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import concurrent.futures.thread  # noqa: F401 - uvloop imports it, which fails once the main thread has ended
 import contextlib
 import importlib.util
 import os
@@ -31,11 +32,11 @@ import time
 import weakref
 from collections.abc import Awaitable, Callable
 from types import TracebackType
-from typing import Final, ParamSpec, TypeVar
+from typing import ClassVar, Final, ParamSpec, TypeVar
 
 import anyio
 
-from mizar_async.errors import MizarError
+from mizar_async.errors import Happened, MizarError
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -44,8 +45,9 @@ T = TypeVar("T")
 # the client's `grace`; this is the bound for a clean-up that never ends.
 _CLEAN_UP_LIMIT: Final = 10.0
 
-# How long the interpreter's exit may take, for all clients together.
-_EXIT_LIMIT: Final = 1.5
+# How long the interpreter's exit may wait for all clients together. The async core may wait a second more after
+# that, if a write is in doubt; two seconds in all.
+_EXIT_LIMIT: Final = 0.8
 
 # A wait for a lock wakes this often: to see that the loop has died, and for Ctrl-C on Windows, where no lock is
 # interrupted by it.
@@ -58,7 +60,7 @@ _MACHINERY: Final = frozenset({"mizar_sync", "mizar_async", "anyio", "asyncio", 
 class ClosedError(MizarError, RuntimeError):
     """The client was closed before the call: nothing was sent."""
 
-    happened = "no"
+    happened: ClassVar[Happened] = "no"
 
 
 class ClosedDuringCall(ClosedError):
@@ -68,7 +70,7 @@ class ClosedDuringCall(ClosedError):
 
 
 class LoopThreadError(RuntimeError):
-    """A blocking method was called in the client's own loop thread, by a callback for example: it would wait for itself."""
+    """A blocking method was called in the client's own loop thread, where it would wait for itself."""
 
 
 class LoopThread:
@@ -223,7 +225,16 @@ class Errand:
                 if not self._thread.is_alive():
                     self._wait_for_nothing()
         except BaseException as interrupt:
-            self._call_off(interrupt)
+            # Not in a function of its own: another interrupt could come on the way there, and the task run on.
+            while True:
+                try:
+                    self._thread.post(self._cancel)
+                except ClosedError:
+                    raise interrupt from None
+                except BaseException:  # noqa: BLE001, S112 - the first one is raised below
+                    continue
+                break
+            self._wait_for_the_clean_up(interrupt)
             raise
 
     def raise_failure(self) -> None:
@@ -247,29 +258,27 @@ class Errand:
             with contextlib.suppress(ClosedError):
                 self._thread.post(self._go_on, message)
 
-    def _call_off(self, interrupt: BaseException) -> None:
+    def _wait_for_the_clean_up(self, interrupt: BaseException) -> None:
         until = time.monotonic() + _CLEAN_UP_LIMIT
-        with contextlib.suppress(ClosedError):
-            self._thread.post(self._cancel)
-            while not self._turn.acquire(timeout=_POLL):  # a second Ctrl-C ends this wait
-                if not self._thread.is_alive() or time.monotonic() > until:
-                    return
+        while not self._turn.acquire(timeout=_POLL):  # a second Ctrl-C ends this wait
+            if not self._thread.is_alive() or time.monotonic() > until:
+                return
         self._tell(interrupt)
 
     def _tell(self, interrupt: BaseException) -> None:
         """Say with an interrupt what the call has done before it ended."""
         error, self.error = self.error, None
-        if isinstance(error, asyncio.CancelledError):
+        if error is not None and error is not interrupt:
             _carry_over(error, interrupt)
-        elif error is not None and error is not interrupt:
+        if error is not None and error is not interrupt and not isinstance(error, asyncio.CancelledError):
             interrupt.add_note(f"the call that was interrupted ended with {type(error).__name__}: {error}")
-        elif self.ended and self.value is not None:
+        elif error is None and self.value is not None:  # the end of a call, or an item that nobody has seen
             interrupt.add_note(f"the call that was interrupted had its result: {_shortened(repr(self.value))}")
 
     def _wait_for_nothing(self) -> None:
         if _exiting:
             self._turn.acquire()
-        raise ClosedDuringCall("the client's event loop has ended during this call: what it asked for may have happened")
+        raise ClosedDuringCall("the client's event loop has ended during this call, which may have done its work")
 
     # -- in the loop's thread ----------------------------------------------------------------------------
 
@@ -281,14 +290,14 @@ class Errand:
         return await inbox
 
     def _go_on(self, message: object) -> None:
-        if self.task is None:
+        if self.ended:  # meanwhile: the client was closed
+            self._release()
+        elif self.task is None:
             self.task = self._thread.loop.create_task(self._run())
             self._thread.errands.add(self)
             self.task.add_done_callback(self._end)
         elif self._inbox is not None and not self._inbox.done():
             self._inbox.set_result(message)
-        else:  # it has ended meanwhile: the client was closed
-            self._release()
 
     async def _run(self) -> None:
         try:
@@ -299,12 +308,15 @@ class Errand:
     def _end(self, task: asyncio.Task[None]) -> None:
         if task.cancelled():  # before its first step
             self.error = asyncio.CancelledError()
+        # The task dies here: asyncio's weak reference to it calls back, and an interrupt that came in the calling
+        # thread at that moment would be swallowed.
+        self.task = self._inbox = None
         self.ended = True
         self._thread.errands.discard(self)
         self._release()
 
     def _cancel(self) -> None:
-        if self.task is None or self.task.done():  # the interrupt came before the start, or after the end
+        if self.task is None:  # the interrupt came before the start, or after the end
             self._release()
         else:
             self.task.cancel()
@@ -316,9 +328,10 @@ class Errand:
 
 def _carry_over(cancelled: BaseException, seen: BaseException) -> None:
     """Put what a cancelled call left behind on the exception that its caller sees: a bulk call's partial result."""
-    if hasattr(cancelled, "bulk_result"):
-        seen.bulk_result = cancelled.bulk_result  # type: ignore[attr-defined]
-        seen.add_note(f"what was done until then, as `bulk_result`: {_shortened(repr(cancelled.bulk_result))}")
+    partial = getattr(cancelled, "bulk_result", None)
+    if partial is not None:
+        seen.bulk_result = partial  # type: ignore[attr-defined]
+        seen.add_note(f"what was done until then, as `bulk_result`: {_shortened(repr(partial))}")
     for note in getattr(cancelled, "__notes__", ()):
         seen.add_note(note)
 
