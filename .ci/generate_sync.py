@@ -169,8 +169,13 @@ def docstring(node: ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef, inden
 
 def method(function: ast.FunctionDef | ast.AsyncFunctionDef) -> list[str]:
     decorators = [f"    @{ast.unparse(decorator)}" for decorator in function.decorator_list]
-    lines = [*decorators, f"    {signature(function)}", docstring(function, " " * 8), f"        {body_of(function)}", ""]
-    return lines
+    return [
+        *decorators,
+        f"    {signature(function)}",
+        docstring(function, " " * 8),
+        f"        {body_of(function)}",
+        "",
+    ]
 
 
 def generate() -> str:

@@ -14,7 +14,7 @@ import os
 import threading
 import weakref
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Final
 
 import attrs
@@ -81,7 +81,7 @@ class Account:
             return None
         return self.watch(position.strategy_id)
 
-    def learn(self, strategies: Iterable[Strategy]) -> None:
+    def learn(self, strategies: list[Strategy]) -> None:
         """Remember the markets of strategies: on SPOT, listings were seen with the wrong side."""
         for strategy in strategies:
             self.markets[strategy.strategy_id] = strategy.market

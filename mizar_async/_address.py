@@ -73,11 +73,7 @@ class Address:
             parts = urlsplit(text.strip())
             port = parts.port
         except ValueError as odd:
-            reason = str(odd)
-        else:
-            reason = ""
-        if reason:
-            raise InvalidInput(f"api_url is refused: {reason}; an example that works is {DEFAULT_URL!r}")
+            raise InvalidInput(f"api_url is refused: {odd}; an example that works is {DEFAULT_URL!r}") from None
         host = parts.hostname or ""
         if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
             raise InvalidInput("api_url is refused: it may hold no user name, password, query or fragment")

@@ -14,6 +14,7 @@ from typing import Any, Final, Generic, Literal, Protocol, TypeVar
 
 import anyio
 import attrs
+from anyio.abc import TaskGroup
 from anyio.streams.memory import MemoryObjectReceiveStream
 
 from ._clock import loop_time
@@ -26,7 +27,7 @@ Request = TypeVar("Request")
 Result = TypeVar("Result", Position, ClosedPosition)
 Status = Literal["done", "refused", "not done", "unknown"]
 Requests = Iterable[Request] | AsyncIterable[Request]
-Progress = Callable[[int, int | None], None | Awaitable[None]]
+Progress = Callable[[int, int | None], Awaitable[None] | None]
 
 # Sending pauses while more than this many times the concurrency is in doubt.
 _DOUBTS_PER_PLACE: Final = 10
@@ -129,6 +130,7 @@ class Work(Protocol):
         """Go without the outcome, which nobody will be given."""
 
 
+Ended = Callable[[Outcome[Request, Result], Work | None], Awaitable[None]]
 Start = Callable[[Any, float, Place], Work]
 """Begins the work for a request, which has so many seconds, at the place of a worker."""
 
@@ -149,7 +151,9 @@ class Bulk(Generic[Request, Result]):
         if isinstance(max_concurrency, bool) or not isinstance(max_concurrency, int) or max_concurrency < 1:
             raise InvalidInput(f"max_concurrency={max_concurrency!r} is refused: it must be a whole number, 1 or more")
         if isinstance(requests, (str, bytes)) or not isinstance(requests, (Iterable, AsyncIterable)):
-            raise InvalidInput(f"{type(requests).__name__} is refused: requests must be an iterable or an async iterable")
+            raise InvalidInput(
+                f"{type(requests).__name__} is refused: requests must be an iterable or an async iterable"
+            )
         self.sized = list(requests) if isinstance(requests, Collection) else None
         if self.sized is not None:
             _check_all(self.sized, check)
@@ -162,15 +166,17 @@ class Bulk(Generic[Request, Result]):
         self._stopped = False
         self._in_doubt = 0
         self._doubt_ended = anyio.Event()
+        self._group: TaskGroup
+        self._ended: Ended[Request, Result]
+        self._left: Callable[[Outcome[Request, Result], Work], None]
 
     async def run(
         self,
-        ended: Callable[[Outcome[Request, Result], Work | None], Awaitable[None]],
+        ended: Ended[Request, Result],
         left: Callable[[Outcome[Request, Result], Work], None],
     ) -> None:
         """Do it all: `ended` is told of each outcome, `left` of those whose call was cut short."""
-        self._ended = ended
-        self._left = left
+        self._ended, self._left = ended, left
         self._source = _source(self._requests)
         workers = self.max_concurrency if self.sized is None else min(self.max_concurrency, len(self.sized))
         alone: BaseException | None = None
@@ -179,9 +185,9 @@ class Bulk(Generic[Request, Result]):
                 for _ in range(workers):
                     self._group.start_soon(self._work)
         except BaseExceptionGroup as group:
-            if len(group.exceptions) > 1:
+            alone, *others = group.exceptions
+            if others:
                 raise
-            alone = group.exceptions[0]
         finally:
             await self._source.aclose()
         if alone is not None:
@@ -379,7 +385,9 @@ async def gather(
 
 async def stream(bulk: Bulk[Request, Result]) -> AsyncGenerator[Outcome[Request, Result]]:
     """Give outcomes as they come; a slow consumer slows the sending."""
-    sending, receiving = anyio.create_memory_object_stream[tuple[Outcome[Request, Result], Work | None]](bulk.max_concurrency)
+    sending, receiving = anyio.create_memory_object_stream[tuple[Outcome[Request, Result], Work | None]](
+        bulk.max_concurrency
+    )
 
     async def hand(outcome: Outcome[Request, Result], work: Work | None) -> None:
         try:

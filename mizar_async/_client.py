@@ -13,13 +13,14 @@ import attrs
 from . import _endpoints as endpoints
 from ._account import Listener, own_account, shared_account
 from ._address import Address, ApiKey, check_trust
-from ._bulk import Bulk, BulkResult, Outcome, Place, Progress, Requests, gather, stream
+from ._bulk import Bulk, BulkResult, Outcome, Progress, Requests, gather, stream
 from ._channel import Channel
 from ._clock import Clock
 from ._close_all import ClosingAll
 from ._closes import Closing, close_alone
 from ._flatten import Flattener, FlattenReport
 from ._follow_up import FollowUp
+from ._in_flight import Place
 from ._models import (
     CloseAll,
     ClosedPosition,
@@ -69,7 +70,8 @@ class AsyncMizar:
     your own (of httpx) is used as it is, in every loop, and is yours to close.
 
     One client works in several loops and threads, one after the other and at once; connections are made when they
-    are first needed and go with their loop. Making a client does no I/O. Raises `InvalidInput` for a value that can't be
+    are first needed and go with their loop. Making a client does no I/O. Raises `InvalidInput` for a value that
+    can't be
     right. Every call may raise any `MizarError` but no exception of another library.
     """
 
@@ -160,7 +162,7 @@ class AsyncMizar:
     ) -> Self:
         """A view of this client with some options changed; it shares everything else.
 
-            await mizar.with_options(timeout=5, deadline=10).close_position(position_id=17)
+        await mizar.with_options(timeout=5, deadline=10).close_position(position_id=17)
         """
         view = object.__new__(type(self))
         view._listener, view._channel = self._listener, self._channel
@@ -209,9 +211,7 @@ class AsyncMizar:
         `market` is SPOT (long only) or FUTURES. It is sent once: after `OutcomeUnknown`, look at
         `get_all_self_hosted_strategies_info` before you publish again.
         """
-        ask = PublishStrategy(
-            name=name, description=description, exchanges=exchanges, symbols=symbols, market=market
-        )
+        ask = PublishStrategy(name=name, description=description, exchanges=exchanges, symbols=symbols, market=market)
         strategy = await self._channel.perform(endpoints.PUBLISH_STRATEGY, ask, self._options)
         self._channel.account.learn([strategy])
         return strategy
@@ -234,7 +234,8 @@ class AsyncMizar:
         `size` is the share of what each follower allows: more than 0, at most 1.
 
         An open that gets no answer is looked up, never sent again while it is in doubt. Raises `Refused` if the server
-        said no, `NotSent` if nothing left, `NotOpened` if it was in doubt and is proven absent, and `OutcomeUnknown` if nobody
+        said no, `NotSent` if nothing left, `NotOpened` if it was in doubt and is proven absent, and `OutcomeUnknown`
+        if nobody
         can say whether it opened: do not call again then, the client goes on looking, and `resolve` gives the answer.
         """
         ask = OpenPosition(
@@ -246,7 +247,8 @@ class AsyncMizar:
         """Close one position, and return it as the server recorded it.
 
         A close that gets no answer is repeated within the deadline, since a position closes only once; its price and
-        time are None where the answer was lost. Raises `Conflict` if the position was closed before, `NotFound` if there
+        time are None where the answer was lost. Raises `Conflict` if the position was closed before, `NotFound` if
+        there
         is none, and `OutcomeUnknown` if nobody can say: the client goes on looking then.
         """
         return await close_alone(self._close(ClosePosition(position_id)))
@@ -284,12 +286,14 @@ class AsyncMizar:
             result = await mizar.open_positions([OpenPosition(strategy_id=1, base_asset="BTC", ...), ...])
             result.succeeded, result.failed, result.not_done
 
-        One failure never hides the others; `stop_on_error` starts no more after the first. `deadline` is in seconds for all
-        of it (None: no bound): what it does not reach comes back as not done. `on_progress(finished, total)` is called after
+        One failure never hides the others; `stop_on_error` starts no more after the first. `deadline` is in seconds
+        for all
+        of it (None: no bound): what it does not reach comes back as not done. `on_progress(finished, total)` is
+        called after
         each. Cancelled, the exception carries what there is (`partial_result`), and `into` keeps it in any case.
         A collection is checked whole before anything is sent: raises `InvalidInput`.
         """
-        bulk = Bulk(
+        bulk: Bulk[OpenPosition, Position] = Bulk(
             requests,
             check_open,
             self._start_open,
@@ -313,7 +317,7 @@ class AsyncMizar:
 
         Parameters and errors are those of `open_positions`.
         """
-        bulk = Bulk(
+        bulk: Bulk[int, ClosedPosition] = Bulk(
             position_ids,
             ClosePosition,
             self._start_close,
@@ -360,13 +364,15 @@ class AsyncMizar:
     ) -> Position | ClosedPosition | list[ClosedPosition]:
         """Wait for what became of a call that ended as `OutcomeUnknown`, for `timeout` seconds (None: the deadline).
 
-        Returns the position that it opened or closed (a list for a close-all), raises `NotOpened` if it opened nothing, or
+        Returns the position that it opened or closed (a list for a close-all), raises `NotOpened` if it opened
+        nothing, or
         `OutcomeUnknown` again if nobody can tell yet.
         """
         return await self._follow_up.resolve(error, self._options.deadline if timeout is None else timeout)
 
     def unclaimed_positions(self, strategy_id: int) -> list[Position]:
-        """Positions that no call of this process owns, and that were not there at its start, as far as lists showed them.
+        """Positions that no call of this process owns, and that were not there at its start, as far as lists showed
+        them.
 
         Among them are those whose call was cancelled or ended as `OutcomeUnknown`, until `resolve` hands them over.
         """
@@ -380,7 +386,8 @@ class AsyncMizar:
         return compare(ids, held, self._follow_up.unresolved_of(strategy_id))
 
     async def flatten(self, strategy_id: int, *, deadline: float = 60.0) -> FlattenReport:
-        """Stop a strategy: shut its door to opens, close everything, settle what is in doubt, prove that nothing is left.
+        """Stop a strategy: shut its door to opens, close everything, settle what is in doubt, prove that nothing is
+        left.
 
         Opens of the strategy, queued ones too and those of every client of this key and host in this process, end as
         `NotSent` until `resume`. Returns what became of every position; raises `NotFlat` at the deadline, in seconds.

@@ -179,7 +179,9 @@ class ClosingAll:
         ]
         remaining = clipped(self._options, self._until - loop_time())
         ended = await close_each(self._channel, self._follow_up, remaining, before)
-        unclear += [pid for pid, end in ended.items() if not isinstance(end, (ClosedPosition, AnswerUnreadable, Conflict))]
+        unclear += [
+            pid for pid, end in ended.items() if not isinstance(end, (ClosedPosition, AnswerUnreadable, Conflict))
+        ]
         if unclear:
             self._watch.abandon(call)
             raise call.unknown(str(doubt), tuple(sorted(unclear)))

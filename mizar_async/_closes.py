@@ -195,7 +195,6 @@ class Closing:
         self._follow_up.go_on()
         return call.unknown("its caller left before an answer came", (self._id,))
 
-
     def abandon(self) -> None:
         """Go without the outcome; what is in doubt is followed up."""
         if self._attempts > 0 and not isinstance(self._result, (ClosedPosition, AnswerUnreadable)):

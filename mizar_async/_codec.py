@@ -14,10 +14,10 @@ import functools
 import json
 import math
 from collections.abc import Callable
-from datetime import UTC, datetime
-from decimal import Decimal, InvalidOperation
+from datetime import UTC
+from decimal import Decimal
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import urlencode
 
 import attrs
@@ -25,7 +25,7 @@ import msgspec
 
 from . import errors
 from ._endpoints import SYMBOLS, Endpoint, Repeat
-from ._models import ClosedPosition, Position, Symbol, whole_number
+from ._models import ClosedPosition, Position, Symbol
 
 if TYPE_CHECKING:
     from cattrs import Converter
@@ -90,15 +90,13 @@ def _wire(value: object) -> object:
 
 
 @functools.cache
-def _names(request: type[Any]) -> tuple[str, ...]:
-    return tuple(field.name for field in attrs.fields(request))
+def _names(endpoint: Endpoint[Any]) -> tuple[str, ...]:
+    return tuple(field.name for field in attrs.fields(endpoint.request))
 
 
 def encode(endpoint: Endpoint[Any], ask: object) -> Request:
     """Write a request: parameters in the query of a GET, as a JSON object otherwise, None left out."""
-    values = {
-        name: _wire(value) for name in _names(endpoint.request) if (value := getattr(ask, name)) is not None
-    }
+    values = {name: _wire(value) for name in _names(endpoint) if (value := getattr(ask, name)) is not None}
     if endpoint.method != "GET":
         return Request(endpoint.method, endpoint.path, msgspec.json.encode(values))
     query = f"?{urlencode(values)}" if values else ""
@@ -128,28 +126,32 @@ def read(endpoint: Endpoint[T], body: bytes) -> T:
     """Decode the body of an answer; raises ValueError (or a subclass) when that can't be done."""
     if endpoint is not SYMBOLS:  # whose rows were seen with `market` in place of `markets`: cattrs knows that
         try:
-            return _usual(endpoint)(body)
+            answer: T = _usual(endpoint)(body)
         except (msgspec.MsgspecError, RecursionError):
             pass
+        else:
+            return answer
     return _odd(endpoint, body)
 
 
 @functools.cache
 def _usual(endpoint: Endpoint[T]) -> Callable[[bytes], T]:
     if endpoint.envelope is None:
-        return msgspec.json.Decoder(endpoint.answer, strict=False).decode
+        decode_one: Callable[[bytes], T] = msgspec.json.Decoder(endpoint.answer, strict=False).decode
+        return decode_one
     envelope = msgspec.defstruct("Envelope", [(endpoint.envelope, endpoint.answer)])
-    decoder = msgspec.json.Decoder(envelope, strict=False)
+    decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(envelope, strict=False)
 
     def decode_list(body: bytes) -> T:
-        return getattr(decoder.decode(body), endpoint.envelope)  # type: ignore[no-any-return, arg-type]
+        answer: T = getattr(decoder.decode(body), str(endpoint.envelope))
+        return answer
 
     return decode_list
 
 
 def _odd(endpoint: Endpoint[T], body: bytes) -> T:
-    document = _document(endpoint, body)
-    return _converter().structure(document, endpoint.answer)
+    answer: T = _converter().structure(_document(endpoint, body), endpoint.answer)
+    return answer
 
 
 def _document(endpoint: Endpoint[Any], body: bytes) -> Any:
@@ -192,9 +194,7 @@ def _unanswered(endpoint: Endpoint[Any], result: NoAnswer, attempts: int) -> err
         return errors.Unavailable(f"{endpoint.path}: {result.reason}", **facts)
     if not result.sent:
         return errors.NotSent(f"{endpoint.path} was not sent: {result.reason}", **facts)
-    return errors.OutcomeUnknown(
-        f"{endpoint.path}: {result.reason}; the server may have acted all the same", **facts
-    )
+    return errors.OutcomeUnknown(f"{endpoint.path}: {result.reason}; the server may have acted all the same", **facts)
 
 
 def _declined(endpoint: Endpoint[Any], answer: Answer, now: int, attempts: int) -> errors.MizarError:
@@ -222,7 +222,8 @@ def _unreadable(endpoint: Endpoint[Any], answer: Answer, reason: str, attempts: 
     if _is_json(answer.content_type):
         message = f"{endpoint.path} was done (status {answer.status}), but its answer can't be read: {reason}"
         return errors.AnswerUnreadable(message, body=answer.body, decoded=_salvage(endpoint, answer.body), **facts)
-    message = f"{endpoint.path} was answered {answer.status} with something that is not the API's ({answer.content_type or 'no content type'})"
+    kind = answer.content_type or "no content type"
+    message = f"{endpoint.path} was answered {answer.status} with something that is not the API's ({kind})"
     if endpoint.repeat is Repeat.HARMLESS:
         return errors.Unavailable(message, **facts)
     return errors.OutcomeUnknown(f"{message}; the server may have acted all the same", **facts)
@@ -368,7 +369,7 @@ def _converter() -> Converter:
         return plain_symbol(value, kind)
 
     converter.register_structure_hook(Symbol, symbol)
-    as_position = {
+    as_position: dict[str, Any] = {
         "position_id": override(unstruct_hook=_id_text),
         "strategy_id": override(unstruct_hook=_id_text),
         "size": override(unstruct_hook=float),

@@ -14,13 +14,13 @@ from anyio.abc import TaskGroup
 from ._channel import Channel
 from ._clock import loop_time
 from ._closes import Closing
-from ._follow_up import FollowUp
 from ._endpoints import STRATEGIES
+from ._follow_up import FollowUp
 from ._models import ClosedPosition, ClosePosition, Nothing, Strategy
 from ._options import Options, clipped
 from ._rate_limit import Lane
 from ._signals import ending_on_sigterm
-from ._watch import Guard, OpenCall, Watch
+from ._watch import CallInDoubt, Guard, OpenCall, Watch
 from .errors import AnswerUnreadable, Conflict, MizarError, NotFlat, OutcomeUnknown, RateLimited, Unavailable
 
 _GLANCE: Final = 0.05
@@ -144,7 +144,7 @@ class Flatten:
 
     def left(self) -> tuple[tuple[int, ...], tuple[OutcomeUnknown, ...]]:
         """What is open, and what is in doubt, as far as is known."""
-        calls = [*self._opening(), *self._watch.closing_in_doubt()]
+        calls: list[CallInDoubt] = [*self._opening(), *self._watch.closing_in_doubt()]
         doubts = tuple(call.unknown("in doubt when the flatten ended", self._watch.candidates(call)) for call in calls)
         return tuple(self._known()), doubts
 
@@ -168,8 +168,9 @@ async def flatten_all_of(flattens: list[Flatten], patience: float) -> FlattenRep
     still_open = tuple(pid for open_now, _ in left for pid in open_now)
     in_doubt = tuple(doubt for _, doubts in left for doubt in doubts)
     raise NotFlat(
-        f"not flat after {patience:g} s: {len(still_open)} position(s) open as far as is known {list(still_open[:10])}, "
-        f"{len(in_doubt)} call(s) in doubt; {len(report.closed)} were closed. The door stays shut: flatten again, or look at the server",
+        f"not flat after {patience:g} s: {len(still_open)} position(s) are open as far as is known, "
+        f"{list(still_open[:10])}, {len(in_doubt)} call(s) are in doubt, {len(report.closed)} were closed. "
+        "The door stays shut: flatten again, or look at the server",
         report=report,
         still_open=still_open,
         in_doubt=in_doubt,
@@ -204,8 +205,9 @@ class Flattener:
         for watch in list(self._account.watches.values()):
             watch.doors.add(FLATTENED)
         known = set(self._account.watches)
+        started = [self._of(self._account.watch(sid), until) for sid in sorted(known)]
+        strategies: list[Strategy] = []
         async with anyio.create_task_group() as first:
-            started = [self._of(self._account.watch(sid), until) for sid in sorted(known)]
             for one in started:
                 first.start_soon(one.run)
             strategies = await self._strategies(until)

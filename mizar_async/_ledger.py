@@ -215,6 +215,7 @@ class Ledger:
             lag=event.listing_lag,
             others_close=event.others_close,
         )
+        alike.oldest_in_flight()  # forgets those before it, so that a run without listings needs no more memory
         alike.sent.append(attempt)
         alike.unanchored += not attempt.anchored
         self._attempts[event.attempt] = self._in_flight[event.attempt] = attempt

@@ -8,7 +8,7 @@ This module knows nothing of JSON; the codec does.
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from typing import TYPE_CHECKING, Any
@@ -61,12 +61,16 @@ def _exact_size(name: str, value: object) -> Decimal:
     return size
 
 
-def _id(value: object, _: Any, field: Attribute[Any]) -> int:
-    return whole_number(field.name, value)
+def _strategy_id(value: object) -> int:
+    return whole_number("strategy_id", value)
 
 
-def _size(value: object, _: Any, field: Attribute[Any]) -> Decimal:
-    return _exact_size(field.name, value)
+def _position_id(value: object) -> int:
+    return whole_number("position_id", value)
+
+
+def _size(value: object) -> Decimal:
+    return _exact_size("size", value)
 
 
 def _text(name: str, value: object) -> str:
@@ -94,21 +98,24 @@ def _is_bool(_: object, field: Attribute[Any], value: object) -> None:
         raise _refuse(field.name, value, "it must be True (long) or False (short)")
 
 
-def _texts(value: object, _: Any, field: Attribute[Any]) -> tuple[str, ...]:
+def _texts(name: str, value: object) -> tuple[str, ...]:
     allowed = "it must be a list of at least one text, such as ['BTCUSDT']"
     if isinstance(value, (str, bytes)) or not isinstance(value, Iterable):
-        raise _refuse(field.name, value, allowed)
+        raise _refuse(name, value, allowed)
     texts = tuple(value)
     if not texts:
-        raise _refuse(field.name, value, allowed)
+        raise _refuse(name, value, allowed)
     for text in texts:
-        _text(field.name, text)
+        _text(name, text)
     return texts
 
 
-def _converted(convert: Callable[[object, Any, Attribute[Any]], Any]) -> Any:
-    """Convert with knowledge of the field's name, so that the error can name the parameter."""
-    return attrs.Converter(convert, takes_self=True, takes_field=True)  # type: ignore[call-overload]
+def _exchanges(value: object) -> tuple[str, ...]:
+    return _texts("exchanges", value)
+
+
+def _symbols(value: object) -> tuple[str, ...]:
+    return _texts("symbols", value)
 
 
 @attrs.frozen(kw_only=True)
@@ -117,8 +124,8 @@ class PublishStrategy:
 
     name: str = attrs.field(validator=_is_text)
     description: str = attrs.field(validator=_is_any_text)
-    exchanges: tuple[str, ...] = attrs.field(converter=_converted(_texts))
-    symbols: tuple[str, ...] = attrs.field(converter=_converted(_texts))
+    exchanges: tuple[str, ...] = attrs.field(converter=_exchanges)
+    symbols: tuple[str, ...] = attrs.field(converter=_symbols)
     market: str = attrs.field(validator=_is_text)
 
 
@@ -130,10 +137,10 @@ class OpenPosition:
     a value can't be right.
     """
 
-    strategy_id: int = attrs.field(converter=_converted(_id))
+    strategy_id: int = attrs.field(converter=_strategy_id)
     base_asset: str = attrs.field(validator=_is_text)
     quote_asset: str = attrs.field(validator=_is_text)
-    size: Decimal = attrs.field(default=Decimal(1), converter=_converted(_size))
+    size: Decimal = attrs.field(default=Decimal(1), converter=_size)
     is_long: bool = attrs.field(validator=_is_bool)
 
 
@@ -148,21 +155,21 @@ def check_open(request: object) -> OpenPosition:
 class ClosePosition:
     """One position to be closed, by its id."""
 
-    position_id: int = attrs.field(converter=_converted(_id))
+    position_id: int = attrs.field(converter=_position_id)
 
 
 @attrs.frozen
 class OfStrategy:
     """What belongs to one strategy."""
 
-    strategy_id: int = attrs.field(converter=_converted(_id))
+    strategy_id: int = attrs.field(converter=_strategy_id)
 
 
 @attrs.frozen(kw_only=True)
 class CloseAll:
     """All open positions of one strategy, or of one pair of it."""
 
-    strategy_id: int = attrs.field(converter=_converted(_id))
+    strategy_id: int = attrs.field(converter=_strategy_id)
     base_asset: str | None = attrs.field(default=None, validator=_is_optional_text)
     quote_asset: str | None = attrs.field(default=None, validator=_is_optional_text)
 

@@ -7,6 +7,7 @@ known of an attempt is in the watch before its first byte leaves, and stays ther
 from __future__ import annotations
 
 import asyncio
+
 from ._channel import Channel
 from ._clock import loop_time
 from ._codec import encode
@@ -19,6 +20,7 @@ from ._rate_limit import Lane
 from ._retries import repeated
 from ._watch import OpenCall, Watch
 from .errors import AnswerUnreadable, MizarError, NotOpened, NotSent, OutcomeUnknown
+
 
 async def open_alone(opening: Opening) -> Position:
     """Open one position; what it opened after its caller left is reported as unclaimed."""
@@ -71,6 +73,7 @@ class Opening:
         if call.outcome is None:
             self.abandon()
             return call.unknown("its caller left before an answer came", self._watch.candidates(call))
+        assert isinstance(call.outcome, (Position, MizarError))
         return call.outcome
 
     def abandon(self) -> None:

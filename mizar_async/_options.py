@@ -67,8 +67,9 @@ class Options:
         needed = 2 * self.timeout + self.settle_time + self.listing_lag
         if self.resend_absent and self.deadline < needed:
             raise InvalidInput(
-                f"resend_absent=True with deadline={self.deadline:g} is refused: to prove an open absent and send it "
-                f"again takes 2 x timeout + settle_time + listing_lag = {needed:g} s, so the deadline must be at least that"
+                f"resend_absent=True with deadline={self.deadline:g} is refused: to prove an open absent and send "
+                "it again takes 2 x timeout + settle_time + listing_lag, so the deadline must be at least "
+                f"{needed:g} s"
             )
 
     def but(self, **changes: Any) -> Options:

@@ -149,7 +149,9 @@ class Turns:
                 return
         except TimeoutError:
             pass
-        raise NotSent(f"not sent: no turn came within {max(0.0, patience):.3g} s, since {_UNDER_WAY} calls were under way")
+        raise NotSent(
+            f"not sent: no turn came within {max(0.0, patience):.3g} s, since {_UNDER_WAY} calls were under way"
+        )
 
     async def _wait(self, lane: Lane, until: float) -> None:
         now = asyncio.get_running_loop().time

@@ -29,9 +29,7 @@ class Reconciliation:
 
 def believed_ids(believed: Iterable[Position | int]) -> list[int]:
     """The ids of positions or ids; raises InvalidInput for anything else."""
-    return [
-        item.position_id if isinstance(item, Position) else whole_number("believed", item) for item in believed
-    ]
+    return [item.position_id if isinstance(item, Position) else whole_number("believed", item) for item in believed]
 
 
 def compare(believed: Iterable[int], held: Iterable[Position], in_doubt: list[OutcomeUnknown]) -> Reconciliation:

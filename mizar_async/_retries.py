@@ -44,9 +44,7 @@ def _final(failure: Unavailable) -> bool:
     return failure.status is not None and failure.status < 500
 
 
-async def repeated(
-    attempt: Callable[[int], Awaitable[T]], *, options: Options, until: float, rng: random.Random
-) -> T:
+async def repeated(attempt: Callable[[int], Awaitable[T]], *, options: Options, until: float, rng: random.Random) -> T:
     """Make a call until it works or may not be repeated; `attempt` gets the number of the attempt, from 1."""
     try:
         return await attempt(1)
@@ -71,9 +69,10 @@ async def _again(
     def beyond_deadline(state: RetryCallState) -> bool:
         return asyncio.get_running_loop().time() + state.upcoming_sleep >= until
 
+    enough = stop_after_attempt(options.max_retries + 1)
     retrying = AsyncRetrying(
         sleep=anyio.sleep,
-        stop=stop_after_attempt(options.max_retries + 1).__or__(beyond_deadline),
+        stop=lambda state: enough(state) or beyond_deadline(state),
         wait=wait,
         retry=retry_if_exception(may_repeat),
         reraise=True,

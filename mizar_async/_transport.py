@@ -293,7 +293,9 @@ def _tls_context(url: str, verify: Verify) -> ssl.SSLContext | None:
         return ssl.create_default_context(cafile=verify)
     except (OSError, TypeError) as failure:
         reason = str(failure)
-    raise InvalidInput(f"verify={verify!r} is refused: it must be an ssl.SSLContext or a file of certificates ({reason})")
+    raise InvalidInput(
+        f"verify={verify!r} is refused: it must be an ssl.SSLContext or a file of certificates ({reason})"
+    )
 
 
 def proxy_for(url: str, proxies: Mapping[str, str]) -> str | None:
@@ -306,5 +308,7 @@ def proxy_for(url: str, proxies: Mapping[str, str]) -> str | None:
         return None
     proxy = proxy if "://" in proxy else f"http://{proxy}"
     if urlsplit(proxy).scheme not in {"http", "https"}:
-        raise InvalidInput(f"the proxy of the environment is refused: {urlsplit(proxy).scheme}:// is none of http://, https://")
+        raise InvalidInput(
+            f"the proxy of the environment is refused: {urlsplit(proxy).scheme}:// is none of http://, https://"
+        )
     return proxy

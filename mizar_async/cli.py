@@ -33,7 +33,7 @@ except ImportError as missing:
 POSITIONS: Final = 200
 SHOWN: Final = 15
 WATCHED: Final = 2.0
-NOT_MODELLED: Final = "Fills pay the spread. Fees, delay and the depth of the market are not modelled yet: real results are worse."
+NOT_MODELLED: Final = "Fills pay the spread. Fees, delay and depth are not modelled yet: real results are worse."
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_show_locals=False)
 console = Console()
@@ -75,7 +75,7 @@ def paper(
     run(run_paper, path, port, prices=prices, pair=pair, speed=speed, seed=seed, spread=spread)
 
 
-async def run_paper(path: Path, port: int, **settings: Any) -> int:  # noqa: ANN401 - Venue.of names and checks them
+async def run_paper(path: Path, port: int, **settings: Any) -> int:
     """Serve the venue, and say how it is reached."""
     venue = Venue.of(db=path, **settings)
     used, known = not venue.is_fresh, os.environ.get("MIZAR_API_KEY", "")
@@ -97,9 +97,7 @@ async def run_paper(path: Path, port: int, **settings: Any) -> int:  # noqa: ANN
 
 
 @app.command()
-def demo(
-    prices: Prices = None, pair: Pair = None, speed: Speed = 1.0, seed: Seed = 0, spread: Spread = 0.02
-) -> None:
+def demo(prices: Prices = None, pair: Pair = None, speed: Speed = 1.0, seed: Seed = 0, spread: Spread = 0.02) -> None:
     """Open, watch and close 200 positions against a real venue on this machine."""
     run(run_demo, prices=prices, pair=pair, speed=speed, seed=seed, spread=spread)
 
@@ -120,7 +118,7 @@ def run(work: Callable[..., Coroutine[Any, Any, int]], *arguments: object, **set
     sys.exit(code)
 
 
-async def run_demo(**settings: Any) -> int:  # noqa: ANN401 - Venue.of names and checks them
+async def run_demo(**settings: Any) -> int:
     """The demo; returns 0 only if the server counts as many closed positions as were opened."""
     venue = Venue.of(**settings)
     task = asyncio.current_task()
@@ -242,7 +240,14 @@ def table_of(what: str, positions: Sequence[Position], *columns: str) -> Table:
 def cells_of(position: Position) -> tuple[str, ...]:
     side = "long" if position.is_long else "short"
     opened = f"{position.opened_at:%H:%M:%S}"
-    return str(position.position_id), position.symbol, side, f"{position.size:f}", opened, price_text(position.open_price)
+    return (
+        str(position.position_id),
+        position.symbol,
+        side,
+        f"{position.size:f}",
+        opened,
+        price_text(position.open_price),
+    )
 
 
 def price_text(price: Decimal | None) -> str:
@@ -265,5 +270,5 @@ def show_result(opened: BulkResult[OpenPosition, Position], closed: BulkResult[i
     gains = [profit(position, position.close_price) for position in closed.succeeded if position.close_price]
     console.print(f"Opened {opened!r}", f"Closed {closed!r}", sep="\n", highlight=False)
     console.print(f"Result: {sum(gains, Decimal(0)):+.3f} % of what followers allow for one position, before fees.")
-    for outcome in (*opened.failed, *closed.failed):
-        console.print(f"[red]{outcome.request}: {outcome.error}[/red]", soft_wrap=True)
+    for error in [outcome.error for outcome in opened.failed] + [outcome.error for outcome in closed.failed]:
+        console.print(f"[red]{error}[/red]", soft_wrap=True)

@@ -56,7 +56,8 @@ class Mizar:
     your own (of httpx) is used as it is, in every loop, and is yours to close.
 
     One client works in several loops and threads, one after the other and at once; connections are made when they
-    are first needed and go with their loop. Making a client does no I/O. Raises `InvalidInput` for a value that can't be
+    are first needed and go with their loop. Making a client does no I/O. Raises `InvalidInput` for a value that
+    can't be
     right. Every call may raise any `MizarError` but no exception of another library.
     """
 
@@ -206,7 +207,8 @@ class Mizar:
         `size` is the share of what each follower allows: more than 0, at most 1.
 
         An open that gets no answer is looked up, never sent again while it is in doubt. Raises `Refused` if the server
-        said no, `NotSent` if nothing left, `NotOpened` if it was in doubt and is proven absent, and `OutcomeUnknown` if nobody
+        said no, `NotSent` if nothing left, `NotOpened` if it was in doubt and is proven absent, and `OutcomeUnknown`
+        if nobody
         can say whether it opened: do not call again then, the client goes on looking, and `resolve` gives the answer.
         """
         return self._runtime.call(
@@ -222,7 +224,8 @@ class Mizar:
         """Close one position, and return it as the server recorded it.
 
         A close that gets no answer is repeated within the deadline, since a position closes only once; its price and
-        time are None where the answer was lost. Raises `Conflict` if the position was closed before, `NotFound` if there
+        time are None where the answer was lost. Raises `Conflict` if the position was closed before, `NotFound` if
+        there
         is none, and `OutcomeUnknown` if nobody can say: the client goes on looking then.
         """
         return self._runtime.call(self._async.close_position, position_id=position_id)
@@ -263,8 +266,10 @@ class Mizar:
             result = mizar.open_positions([OpenPosition(strategy_id=1, base_asset="BTC", ...), ...])
             result.succeeded, result.failed, result.not_done
 
-        One failure never hides the others; `stop_on_error` starts no more after the first. `deadline` is in seconds for all
-        of it (None: no bound): what it does not reach comes back as not done. `on_progress(finished, total)` is called after
+        One failure never hides the others; `stop_on_error` starts no more after the first. `deadline` is in seconds
+        for all
+        of it (None: no bound): what it does not reach comes back as not done. `on_progress(finished, total)` is
+        called after
         each. Cancelled, the exception carries what there is (`partial_result`), and `into` keeps it in any case.
         A collection is checked whole before anything is sent: raises `InvalidInput`.
         """
@@ -341,13 +346,15 @@ class Mizar:
     ) -> Position | ClosedPosition | list[ClosedPosition]:
         """Wait for what became of a call that ended as `OutcomeUnknown`, for `timeout` seconds (None: the deadline).
 
-        Returns the position that it opened or closed (a list for a close-all), raises `NotOpened` if it opened nothing, or
+        Returns the position that it opened or closed (a list for a close-all), raises `NotOpened` if it opened
+        nothing, or
         `OutcomeUnknown` again if nobody can tell yet.
         """
         return self._runtime.call(self._async.resolve, error, timeout=timeout)
 
     def unclaimed_positions(self, strategy_id: int) -> list[Position]:
-        """Positions that no call of this process owns, and that were not there at its start, as far as lists showed them.
+        """Positions that no call of this process owns, and that were not there at its start, as far as lists showed
+        them.
 
         Among them are those whose call was cancelled or ended as `OutcomeUnknown`, until `resolve` hands them over.
         """
@@ -358,7 +365,8 @@ class Mizar:
         return self._runtime.call(self._async.reconcile, strategy_id, believed)
 
     def flatten(self, strategy_id: int, *, deadline: float = 60.0) -> FlattenReport:
-        """Stop a strategy: shut its door to opens, close everything, settle what is in doubt, prove that nothing is left.
+        """Stop a strategy: shut its door to opens, close everything, settle what is in doubt, prove that nothing is
+        left.
 
         Opens of the strategy, queued ones too and those of every client of this key and host in this process, end as
         `NotSent` until `resume`. Returns what became of every position; raises `NotFlat` at the deadline, in seconds.

@@ -98,7 +98,9 @@ async def test_a_view_shares_everything_but_its_options(mizar: AsyncMizar) -> No
 async def test_a_bulk_gives_one_outcome_for_each_request_in_their_order(mizar: AsyncMizar, venue: RunningVenue) -> None:
     requests = opens(20) + opens(1, base_asset="DOGE") + opens(20, is_long=False)
     seen: list[tuple[int, int | None]] = []
-    result = await mizar.open_positions(requests, max_concurrency=8, on_progress=lambda done, of: seen.append((done, of)))
+    result = await mizar.open_positions(
+        requests, max_concurrency=8, on_progress=lambda done, of: seen.append((done, of))
+    )
     assert [outcome.request for outcome in result.outcomes] == requests
     assert result.counts == {"done": 40, "refused": 1, "not done": 0, "unknown": 0}
     assert [outcome.index for outcome in result.failed] == [20]

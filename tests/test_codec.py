@@ -142,9 +142,9 @@ ROWS = st.fixed_dictionaries(
 @given(st.lists(ROWS, max_size=4))
 def test_both_readers_agree_wherever_the_fast_one_reads(rows: list[dict[str, Any]]) -> None:
     text = body({"closed_positions": rows})
-    careful = codec._odd(endpoints.CLOSE_ALL, text)  # noqa: SLF001
+    careful = codec._odd(endpoints.CLOSE_ALL, text)
     try:
-        fast = codec._usual(endpoints.CLOSE_ALL)(text)  # noqa: SLF001
+        fast = codec._usual(endpoints.CLOSE_ALL)(text)
     except ValueError:
         fast = careful
     assert fast == careful
@@ -237,7 +237,15 @@ def test_an_error_tells_the_servers_own_words(document: Any, words: str) -> None
 
 @pytest.mark.parametrize(
     ("header", "seconds"),
-    [("3", 3), ("0.5", 0.5), ("-1", 0), ("Thu, 01 Jan 1970 00:01:00 GMT", 59), ("soon", None), (None, None), ("nan", None)],
+    [
+        ("3", 3),
+        ("0.5", 0.5),
+        ("-1", 0),
+        ("Thu, 01 Jan 1970 00:01:00 GMT", 59),
+        ("soon", None),
+        (None, None),
+        ("nan", None),
+    ],
 )
 def test_retry_after_is_read_as_seconds_and_as_a_date(header: str | None, seconds: float | None) -> None:
     assert codec.retry_after(header, now=1000) == seconds

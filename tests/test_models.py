@@ -73,7 +73,9 @@ def test_a_float_goes_to_the_wire_by_its_shortest_text(size: float) -> None:
     assert float(body.split(b'"size":')[1].split(b",")[0]) == size
 
 
-@pytest.mark.parametrize(("size", "text"), [(1, b"1"), (1.0, b"1"), (0.3, b"0.3"), (1e-5, b"0.00001"), (Decimal("0.30"), b"0.3")])
+@pytest.mark.parametrize(
+    ("size", "text"), [(1, b"1"), (1.0, b"1"), (0.3, b"0.3"), (1e-5, b"0.00001"), (Decimal("0.30"), b"0.3")]
+)
 def test_sizes_are_written_short(size: Any, text: bytes) -> None:
     assert b'"size":' + text + b"," in (encode(OPEN_POSITION, OpenPosition(**GOOD | {"size": size})).body or b"")
 

@@ -31,7 +31,9 @@ def leave_times(limit: RateLimit, calls: list[tuple[Lane, float]]) -> list[tuple
     return left
 
 
-CALLS = st.lists(st.tuples(st.sampled_from(Lane), st.floats(0, 5)), max_size=60).map(lambda calls: sorted(calls, key=lambda c: c[1]))
+CALLS = st.lists(st.tuples(st.sampled_from(Lane), st.floats(0, 5)), max_size=60).map(
+    lambda calls: sorted(calls, key=lambda c: c[1])
+)
 
 
 @given(CALLS, st.integers(1, 20))

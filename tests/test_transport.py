@@ -139,7 +139,18 @@ async def test_the_log_holds_neither_the_key_nor_a_line_for_each_call(caplog: py
     assert len([record for record in caplog.records if record.levelno >= logging.INFO]) <= 3
 
 
-@pytest.mark.parametrize("url", ["http://api.mizar.com", "http://10.0.0.1:8000", "ftp://localhost", "https://", "x", "https://a:b@c", "https://c?k=1"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://api.mizar.com",
+        "http://10.0.0.1:8000",
+        "ftp://localhost",
+        "https://",
+        "x",
+        "https://a:b@c",
+        "https://c?k=1",
+    ],
+)
 def test_an_address_that_would_show_the_key_or_is_none_is_refused(url: str) -> None:
     with pytest.raises(InvalidInput, match="refused"):
         AsyncMizar(KEY, api_url=url)
@@ -288,7 +299,8 @@ def test_making_a_client_imports_neither_httpx_nor_aiohttp_and_starts_no_thread(
     program = (
         "import sys, threading, mizar_async, mizar_sync, mizar;"
         f"mizar_async.AsyncMizar({KEY!r}); mizar_sync.Mizar({KEY!r}); mizar.Mizar({KEY!r});"
-        "print(sorted({'httpx', 'aiohttp', 'cattrs', 'tenacity', 'uvloop', 'fastapi'} & set(sys.modules)), threading.active_count())"
+        "heavy = {'httpx', 'aiohttp', 'cattrs', 'tenacity', 'uvloop', 'fastapi'};"
+        "print(sorted(heavy & set(sys.modules)), threading.active_count())"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, env=os.environ)
     assert done.stdout.strip() == "[] 1"

@@ -1,4 +1,5 @@
-"""Each endpoint's exact request and its decoding, through respx; our transport is not httpx's own, so it is passed in."""
+"""Each endpoint's exact request and its decoding, through respx; our transport is not httpx's own, so it is passed
+in."""
 
 from __future__ import annotations
 
