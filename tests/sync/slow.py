@@ -1,0 +1,106 @@
+"""What scripts of these tests run through a blocking client's runtime: coroutines that wait, and tell what they did."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import contextvars
+import os
+import signal
+import threading
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+
+from mizar_sync._blocking import BlockingContextManager, BlockingIterator
+from mizar_sync._runtime import ClosedDuringCall, ClosedError, LoopThreadError, Runtime
+
+__all__ = [
+    "BlockingContextManager",
+    "BlockingIterator",
+    "ClosedDuringCall",
+    "ClosedError",
+    "LoopThreadError",
+    "Runtime",
+    "ask",
+    "caller",
+    "clean_up_for",
+    "count",
+    "fail",
+    "guard",
+    "interrupted_after",
+    "log",
+    "nothing",
+    "wait_for_ever",
+]
+
+log: list[str] = []
+caller: contextvars.ContextVar[str] = contextvars.ContextVar("caller", default="nobody")
+
+
+async def nothing() -> None:
+    """End at once."""
+
+
+async def ask(seconds: float = 0.0, answer: str = "answer") -> str:
+    await asyncio.sleep(seconds)
+    return answer
+
+
+async def fail(error: BaseException) -> None:
+    raise error
+
+
+async def wait_for_ever() -> None:
+    log.append("begun")
+    try:
+        await asyncio.Event().wait()
+    finally:
+        log.append("ended")
+
+
+async def clean_up_for(seconds: float) -> None:
+    """Wait for ever, and when cancelled take some time to end."""
+    try:
+        await asyncio.Event().wait()
+    finally:
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(0.01)
+        log.append("cleaned up")
+
+
+async def count(limit: int = 1_000_000) -> AsyncGenerator[int]:
+    log.append("begun")
+    try:
+        for number in range(limit):
+            log.append(f"made {number}")
+            yield number
+    finally:
+        await asyncio.sleep(0)
+        log.append("ended")
+
+
+@contextlib.asynccontextmanager
+async def guard(*, swallow: bool = False) -> AsyncIterator[str]:
+    task = asyncio.current_task()
+    try:
+        yield "inside"
+    except BaseException as error:
+        log.append(f"saw {type(error).__name__}")
+        if not swallow:
+            raise
+    finally:
+        log.append("one task" if asyncio.current_task() is task else "two tasks")
+
+
+@contextlib.contextmanager
+def interrupted_after(seconds: float) -> Iterator[None]:
+    """Press Ctrl-C once, some time from now."""
+    timer = threading.Timer(seconds, os.kill, [os.getpid(), signal.SIGINT])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
