@@ -68,13 +68,13 @@ _MEANS: Final = {
 # fmt: on
 
 
-class _ErrorText(BaseModel):
+class ErrorText(BaseModel):
     """What was wrong."""
 
     detail: str
 
 
-class _InvalidField(BaseModel):
+class InvalidField(BaseModel):
     """Where it was wrong, in words, and as a word for programs."""
 
     loc: list[str | int]
@@ -82,10 +82,10 @@ class _InvalidField(BaseModel):
     type: str
 
 
-class _Invalid(BaseModel):
+class InvalidRequest(BaseModel):
     """Everything that was wrong with a request."""
 
-    detail: list[_InvalidField]
+    detail: list[InvalidField]
 
 
 def create_app(venue: Venue) -> FastAPI:
@@ -121,7 +121,7 @@ def _add(app: FastAPI, endpoint: Endpoint[Any], venue: Venue, owner: Callable[..
         summary=inspect.getdoc(route.perform),
         response_model=_answer_model(endpoint),
         responses={
-            status: {"model": _Invalid if status == 422 else _ErrorText, "description": _MEANS[status]}
+            status: {"model": InvalidRequest if status == 422 else ErrorText, "description": _MEANS[status]}
             for status in sorted(refuses)
         },
     )

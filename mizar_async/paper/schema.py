@@ -118,6 +118,22 @@ _ANSWERED: Final[dict[Any, Any]] = {
 }
 
 
+# What the pages fill in to be tried out, and schemathesis begins with.
+_EXAMPLES: Final[dict[str, Any]] = {
+    "name": "My Strategy",
+    "exchange": "binance",
+    "exchanges": ["binance"],
+    "symbols": ["BTCUSDT"],
+    "market": "SPOT",
+    "strategy_id": 1,
+    "position_id": 1,
+    "base_asset": "BTC",
+    "quote_asset": "USDT",
+    "size": 0.3,
+    "is_long": True,
+}
+
+
 class _Asked(BaseModel):
     # Unknown fields are ignored, as the real server does.
     model_config = ConfigDict(extra="ignore")
@@ -135,7 +151,9 @@ def model_of(plain: type[attrs.AttrsInstance], *, answer: bool = False) -> type[
     fields: dict[str, Any] = {}
     for field in attrs.fields(plain):
         written = _written(plain, field.name, hints[field.name], answer=answer)
-        fields[field.name] = (written, ... if answer or field.default is attrs.NOTHING else field.default)
+        shown = [_EXAMPLES[field.name]] if field.name in _EXAMPLES and not answer else None
+        default = ... if answer or field.default is attrs.NOTHING else field.default
+        fields[field.name] = (written, Field(default, examples=shown))
     if plain is Symbol:  # a strategy's symbols have none
         fields["markets"] = (list[str], Field(default_factory=list))
     base = _Answered if answer else _Asked
