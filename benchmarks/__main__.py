@@ -46,14 +46,19 @@ def main() -> int:
             rows += measured
     print(f"\n{table(rows)}")
     if options.write:
-        _write(table(rows))
+        _keep(rows)
     return 0 if all(row.reached for row in rows) else 1
 
 
-def _write(figures: str) -> None:
+def _keep(rows: list[Row]) -> None:
+    """Put rows into the table of README.md, each in the place of the one that it had there."""
     readme = HERE / "README.md"
     before, _, rest = readme.read_text().partition(BEGIN)
-    readme.write_text(before + BEGIN + figures + END + rest.partition(END)[2])
+    kept, _, after = rest.partition(END)
+    lines = {}
+    for line in [*kept.splitlines()[2:], *table(rows).splitlines()[2:]]:
+        lines[line.split(" | ")[0]] = line
+    readme.write_text(before + BEGIN + "\n".join([table([]), *lines.values()]) + END + after)
 
 
 if __name__ == "__main__":

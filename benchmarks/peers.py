@@ -43,7 +43,7 @@ class Client:
             cwd=_KEPT,
         )
 
-    def ask(self, what: str, **how: str | float) -> Any:  # noqa: ANN401 - what JSON holds
+    def ask(self, what: str, **how: str | float) -> Any:
         """Have it measure something, and give what it measured: seconds, as a rule."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
