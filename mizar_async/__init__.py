@@ -60,3 +60,5 @@ __all__ = [
     "WrongKey",
     "partial_result",
 ]
+
+AsyncMizar.__module__ = __name__  # the name that a user imports

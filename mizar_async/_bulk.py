@@ -167,6 +167,7 @@ class Bulk(Generic[Request, Result]):
         self._in_doubt = 0
         self._doubt_ended = anyio.Event()
         self._group: TaskGroup
+        self._source: _Source
         self._ended: Ended[Request, Result]
         self._left: Callable[[Outcome[Request, Result], Work], None]
 

@@ -1,0 +1,157 @@
+"""The command line as a user meets it: in a process of its own, with its exit code."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import re
+import signal
+import sys
+from collections.abc import AsyncIterator
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from mizar_async import AsyncMizar
+
+from .venues import RECORDED
+
+MIZAR = (sys.executable, "-c", "from mizar_async.cli import main; main()")
+LIMIT = 60
+
+
+@contextlib.asynccontextmanager
+async def started(*arguments: str, **environment: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    process = await asyncio.create_subprocess_exec(
+        *MIZAR,
+        *arguments,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        env=os.environ | {"COLUMNS": "100", "PYTHONUNBUFFERED": "1"} | environment,
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+        process._transport.close()  # type: ignore[attr-defined]
+
+
+async def said(*arguments: str) -> tuple[int | None, str]:
+    """What a command printed, and its exit code."""
+    async with started(*arguments) as process:
+        out, _ = await asyncio.wait_for(process.communicate(), LIMIT)
+        return process.returncode, out.decode()
+
+
+async def lines_until(process: asyncio.subprocess.Process, wanted: str) -> str:
+    """What it prints, up to a line that holds the word."""
+    assert process.stdout is not None
+    seen = ""
+    while wanted not in seen:
+        line = await asyncio.wait_for(process.stdout.readline(), LIMIT)
+        assert line, f"it ended before it printed {wanted!r}: {seen}"
+        seen += line.decode()
+    return seen
+
+
+async def test_the_version_is_printed() -> None:
+    assert await said("--version") == (0, "mizar 1.0.0.dev0\n")
+
+
+async def test_the_demo_opens_and_closes_two_hundred_positions_and_says_what_is_not_modelled() -> None:
+    code, out = await said("demo", "--seed", "3")
+    assert code == 0
+    assert "200 requests: 200 done" in out
+    assert "At the server: 200 opened, 200 closed, 0 listed as open." in out
+    assert "not modelled" in out
+    assert "local 127.0.0.1" in out
+
+
+def price_at(rows: list[list[str]], time: str) -> Decimal:
+    """The open of the candle in which a time of the first day lies."""
+    known = [row for row in rows if row[0].split(" ")[1] <= time]
+    return Decimal(known[-1][1])
+
+
+async def test_the_demo_replays_the_prices_of_a_file(tmp_path: Path) -> None:
+    recorded = RECORDED / "BTCUSDT-1m-2022-01.csv"
+    if recorded.exists():
+        lines = recorded.read_text().splitlines()[:1441]
+        header, rows = lines[0], [line.split(",") for line in lines[1:]]
+        rows = [row for row in rows if row[0].startswith("2022-01-01")]
+    else:
+        print("the recorded prices are not here: a made-up file takes their place")
+        header = "timestamp,open,high,low,close,volume"
+        rows = [[f"2022-01-01 {m // 60:02}:{m % 60:02}:00", f"{46000 + m}", "", "", f"{46000 + m}", "1"] for m in range(900)]
+    prices = tmp_path / "BTCUSDT-1m-2022-01.csv"
+    prices.write_text("\n".join([header, *(",".join(row) for row in rows)]))
+    code, out = await said("demo", "--prices", str(prices), "--speed", "600")
+    assert code == 0, out
+    table = out[out.index("Closed positions") :]
+    found = re.findall(r"BTCUSDT +(long|short) +\S+ +(\S+) +([\d.]+) +(\S+) +([\d.]+)", table)
+    assert len(found) >= 10
+    for side, opened, open_price, closed, close_price in found:
+        worse = Decimal("1.0001") if side == "long" else Decimal("0.9999")
+        assert Decimal(open_price) == pytest.approx(price_at(rows, opened) * worse, rel=Decimal("1e-9"))
+        assert Decimal(close_price) == pytest.approx(price_at(rows, closed) * (2 - worse), rel=Decimal("1e-9"))
+
+
+@pytest.mark.parametrize(("arguments", "reason"), [(("--spread", "-1"), "spread"), (("--speed", "0"), "speed")])
+async def test_a_setting_that_cannot_be_right_is_refused_with_its_reason(arguments: tuple[str, ...], reason: str) -> None:
+    code, out = await said("demo", *arguments)
+    assert code == 2
+    assert reason in out
+    assert "Traceback" not in out
+
+
+async def test_a_file_that_cannot_be_replayed_is_named(tmp_path: Path) -> None:
+    prices = tmp_path / "BTCUSDT.csv"
+    prices.write_text("a,b\n1,2\n")
+    code, out = await said("demo", "--prices", str(prices))
+    assert code == 2
+    assert "BTCUSDT.csv" in out
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_an_interrupted_demo_leaves_nothing_open(number: signal.Signals) -> None:
+    async with started("demo") as process:
+        await lines_until(process, "Opening")
+        process.send_signal(number)
+        out, _ = await asyncio.wait_for(process.communicate(), LIMIT)
+        assert process.returncode == 130
+        assert "flattening" in out.decode()
+        assert "FlattenReport" in out.decode()
+
+
+async def test_the_paper_venue_prints_what_to_paste_and_remembers_its_positions(tmp_path: Path) -> None:
+    db = str(tmp_path / "venue.db")
+    async with started("paper", "--db", db) as process:
+        url, key = pasted(await lines_until(process, "MIZAR_API_KEY"))
+        async with AsyncMizar(key, api_url=url) as mizar:
+            await mizar.create_self_hosted_strategy(
+                name="n", description="", exchanges=["binance"], symbols=["BTCUSDT"], market="SPOT"
+            )
+            await mizar.open_position(strategy_id=1, base_asset="BTC", quote_asset="USDT", is_long=True)
+        process.send_signal(signal.SIGINT)
+        assert await asyncio.wait_for(process.wait(), LIMIT) == 0
+    async with started("paper", "--db", db, MIZAR_API_KEY=key) as process:
+        url, again = pasted(await lines_until(process, "MIZAR_API_KEY"))
+        assert again == key
+        async with AsyncMizar(key, api_url=url) as mizar:
+            assert len(await mizar.get_all_open_positions(strategy_id=1)) == 1
+    async with started("paper", "--db", db) as process:
+        seen = await lines_until(process, "MIZAR_API_KEY")
+        assert "older positions in this file belong to another one" in seen
+        assert pasted(seen)[1] != key
+
+
+def pasted(seen: str) -> tuple[str, str]:
+    """The address and the key of the two lines to paste."""
+    found = re.findall(r"^export MIZAR_API_(?:URL|KEY)=(\S+)$", seen, re.MULTILINE)
+    assert len(found) == 2, seen
+    return found[0], found[1]
