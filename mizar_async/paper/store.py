@@ -121,6 +121,7 @@ class Store:
         event.listen(self._engine, "connect", _durable)
         self._lock = threading.Lock()
         self._connection = self._engine.connect()
+        self._keys: dict[str, tuple[int, bytes]] = {}
         self._strategies: dict[int, OwnedStrategy] = {}
         with self._transaction() as connection:
             _SCHEMA.create_all(connection)
@@ -146,10 +147,14 @@ class Store:
             return _new_id(connection.execute(_KEYS.insert(), {"name": name, "hash": hashed}))
 
     def key(self, name: str) -> tuple[int, bytes] | None:
-        """The owner and the hash of the key of this name."""
-        with self._transaction() as connection:
-            row = connection.execute(_KEY, {"name": name}).first()
-        return None if row is None else (row.owner, row.hash)
+        """The owner and the hash of the key of this name. They never change, so each is read once."""
+        known = self._keys.get(name)
+        if known is None:
+            with self._transaction() as connection:
+                row = connection.execute(_KEY, {"name": name}).first()
+            if row is not None:
+                known = self._keys[name] = (row.owner, row.hash)
+        return known
 
     def count_keys(self) -> int:
         """How many keys were ever created."""
