@@ -28,7 +28,6 @@ import importlib.util
 import os
 import sys
 import threading
-import time
 import weakref
 from collections.abc import Awaitable, Callable
 from types import TracebackType
@@ -48,6 +47,7 @@ _CLEAN_UP_LIMIT: Final = 10.0
 # How long the interpreter's exit may wait for all clients together. The async core may wait a second more after
 # that, if a write is in doubt; two seconds in all.
 _EXIT_LIMIT: Final = 0.8
+_EXIT_WAITS: Final = 40  # in as many steps: this module reads no clock
 
 # A wait for a lock wakes this often: to see that the loop has died, and for Ctrl-C on Windows, where no lock is
 # interrupted by it.
@@ -186,9 +186,11 @@ def _at_exit() -> None:
     threads = list(_running)
     for thread in threads:
         thread.stop()
-    until = time.monotonic() + _EXIT_LIMIT
-    for thread in threads:
-        thread.join(max(0.0, until - time.monotonic()))
+    for _ in range(_EXIT_WAITS):
+        alive = [thread for thread in threads if thread.is_alive()]
+        if not alive:
+            break
+        alive[0].join(_EXIT_LIMIT / _EXIT_WAITS)
 
 
 if hasattr(os, "register_at_fork"):
@@ -259,11 +261,12 @@ class Errand:
                 self._thread.post(self._go_on, message)
 
     def _wait_for_the_clean_up(self, interrupt: BaseException) -> None:
-        until = time.monotonic() + _CLEAN_UP_LIMIT
-        while not self._turn.acquire(timeout=_POLL):  # a second Ctrl-C ends this wait
-            if not self._thread.is_alive() or time.monotonic() > until:
+        for _ in range(int(_CLEAN_UP_LIMIT / _POLL)):
+            if self._turn.acquire(timeout=_POLL):  # a second Ctrl-C ends this wait
+                self._tell(interrupt)
                 return
-        self._tell(interrupt)
+            if not self._thread.is_alive():
+                return
 
     def _tell(self, interrupt: BaseException) -> None:
         """Say with an interrupt what the call has done before it ended."""
