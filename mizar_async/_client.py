@@ -146,6 +146,7 @@ class AsyncMizar:
         transport, key = in_process(prices=prices, pair=pair, speed=speed, seed=seed, spread=spread)
         mizar = cls(key, api_url="http://localhost", transport=transport)
         mizar._channel.address = attrs.evolve(mizar._channel.address, host="in-process", environment="paper")
+        mizar._channel.account.name = "paper in-process"
         return mizar
 
     def with_options(

@@ -87,8 +87,8 @@ class FollowUp:
             positions = await self._channel.perform(OPEN_POSITIONS, ask, self._once, Lane.CLOSES)
             if watch.ambiguous(positions):
                 self._account.learn(await self._channel.perform(STRATEGIES, Nothing(), self._once, Lane.CLOSES))
-            if watch.ambiguous(positions):
-                return None
+                # Sides count on every market but SPOT, and on one that the server does not name.
+                self._account.markets.setdefault(watch.strategy_id, "unknown")
             watch.listed(positions, asked_at, loop_time())
         finally:
             watch.listing_until = 0.0
@@ -115,7 +115,7 @@ class FollowUp:
                 await asyncio.wait([woken], timeout=min(left, _CHECK))
         return call.outcome
 
-    async def begin(self, watch: Watch) -> None:
+    async def begin(self, watch: Watch, until: float) -> None:
         """Before the first open of a strategy: read the server's time and what is open, once, for at most 2 s."""
         with self._account.lock:
             if watch.begun:
@@ -126,7 +126,7 @@ class FollowUp:
                 # A task of its own, since it serves others too: it does not end with this caller.
                 task = asyncio.get_running_loop().create_task(self._baseline(watch), context=contextvars.Context())
                 watch.awaiting_baseline[0].add_done_callback(lambda _: task)  # which keeps the task alive
-        await asyncio.wait([woken], timeout=_BASELINE + 0.5)
+        await asyncio.wait([woken], timeout=max(0.0, min(_BASELINE + 0.5, until - loop_time())))
 
     async def _baseline(self, watch: Watch) -> None:
         try:

@@ -52,7 +52,7 @@ class Opening:
         """Open the position, or raise what became of it."""
         watch = self._watch
         if not watch.begun:
-            await self._follow_up.begin(watch)
+            await self._follow_up.begin(watch, self._until)
         self._follow_up.go_on()
         while True:
             try:
