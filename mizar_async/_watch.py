@@ -384,6 +384,8 @@ class Watch:
                 call.abandoned = True
                 if call.outcome is not None:
                     self._leave_behind(call)
+                elif call.number in self._opens:
+                    self._take(ledger.GaveUp(call.number))
 
     def hand_over(self, call: CallInDoubt) -> None:
         """The outcome of an abandoned call reaches somebody after all."""
