@@ -56,7 +56,7 @@ def test_the_file_holds_no_key(tmp_path: Path) -> None:
 
 def test_the_file_is_written_ahead_and_every_commit_reaches_the_disk(tmp_path: Path) -> None:
     store = Store(tmp_path / "venue.db")
-    with store._transaction() as connection:  # noqa: SLF001 - the pragmas belong to the connection
+    with store._transaction() as connection:  # the pragmas belong to the connection
         assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
         assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2
     store.close()
