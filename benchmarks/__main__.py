@@ -15,7 +15,8 @@ HERE = Path(__file__).parent
 BEGIN, END = "<!-- measured -->\n", "\n<!-- end of measured -->"
 
 GROUPS: dict[str, Callable[[Peers, Ports, int], list[Row]]] = {
-    "bulk": bulk.rows,
+    "ideal": bulk.against_the_ideal,
+    "bulk": bulk.against_peers,
     "throughput": throughput.rows,
     "decoding": lambda peers, _, rounds: decoding.rows(peers, rounds),
     "blocking": blocking.rows,
