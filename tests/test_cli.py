@@ -86,7 +86,9 @@ async def test_the_demo_replays_the_prices_of_a_file(tmp_path: Path) -> None:
     else:
         print("the recorded prices are not here: a made-up file takes their place")
         header = "timestamp,open,high,low,close,volume"
-        rows = [[f"2022-01-01 {m // 60:02}:{m % 60:02}:00", f"{46000 + m}", "", "", f"{46000 + m}", "1"] for m in range(900)]
+        rows = [
+            [f"2022-01-01 {m // 60:02}:{m % 60:02}:00", f"{46000 + m}", "", "", f"{46000 + m}", "1"] for m in range(900)
+        ]
     prices = tmp_path / "BTCUSDT-1m-2022-01.csv"
     prices.write_text("\n".join([header, *(",".join(row) for row in rows)]))
     code, out = await said("demo", "--prices", str(prices), "--speed", "600")
@@ -101,7 +103,9 @@ async def test_the_demo_replays_the_prices_of_a_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("arguments", "reason"), [(("--spread", "-1"), "spread"), (("--speed", "0"), "speed")])
-async def test_a_setting_that_cannot_be_right_is_refused_with_its_reason(arguments: tuple[str, ...], reason: str) -> None:
+async def test_a_setting_that_cannot_be_right_is_refused_with_its_reason(
+    arguments: tuple[str, ...], reason: str
+) -> None:
     code, out = await said("demo", *arguments)
     assert code == 2
     assert reason in out
