@@ -98,7 +98,9 @@ class Channel:
                 unsent = failure
             if not reading:
                 raise unsent
-            raise Unavailable(f"{endpoint.path}: {unsent}", method=endpoint.method, path=endpoint.path, attempts=number)
+            raise Unavailable(
+                f"{endpoint.path}: {unsent}", method=endpoint.method, path=endpoint.path, attempts=unsent.attempts
+            )
 
         return await repeated(attempt, options=options, until=until, rng=self.rng)
 

@@ -1,6 +1,7 @@
 """What is repeated, and when.
 
     no connection was made   repeated, whatever the call: nothing was sent
+    it may not leave         never: the door is shut, the client closed, or the deadline too near
     429                      repeated, whatever the call: nothing was done
     a read that failed       repeated: connection errors, time-outs, 5xx
     a write in doubt         never here; what became of it is looked up instead
@@ -37,11 +38,14 @@ def backoff(repeat: int, rng: random.Random) -> float:
 
 def may_repeat(failure: BaseException) -> bool:
     """Whether a call that failed so may be made again without any doubt about the first one."""
-    return isinstance(failure, (NotSent, RateLimited)) or (isinstance(failure, Unavailable) and not _final(failure))
+    if isinstance(failure, (NotSent, Unavailable)):
+        return not _final(failure)
+    return isinstance(failure, RateLimited)
 
 
-def _final(failure: Unavailable) -> bool:
-    return failure.status is not None and failure.status < 500
+def _final(failure: NotSent | Unavailable) -> bool:
+    # What was not even tried, since a door is shut or the client closed, is not tried again.
+    return failure.attempts == 0 or (failure.status is not None and failure.status < 500)
 
 
 async def repeated(attempt: Callable[[int], Awaitable[T]], *, options: Options, until: float, rng: random.Random) -> T:
