@@ -54,6 +54,8 @@ class Account:
         self.markets: dict[int, str] = {}
         self.seen: dict[int, Position] = {}
         """Open positions that any call of this process has seen, by id."""
+        self.past: OrderedDict[int, Position] = OrderedDict()
+        """Positions that are closed, for an open whose answer is still to come; a list that lags does not bring them back."""
         self.watches: dict[int, Watch] = {}
         self.numbers = itertools.count(1)
         self.waiting: set[Watch] = set()
@@ -86,14 +88,26 @@ class Account:
         for strategy in strategies:
             self.markets[strategy.strategy_id] = strategy.market
 
+    def note_open(self, positions: Iterable[Position]) -> None:
+        """Remember positions as open, unless they are known to be closed."""
+        for position in positions:
+            if position.position_id not in self.past:
+                self.seen[position.position_id] = position
+
+    def position(self, position_id: int) -> Position:
+        """A position that was seen, and may be closed since."""
+        return self.seen.get(position_id) or self.past[position_id]
+
     def closed(self, closed: ClosedPosition, now: float) -> None:
-        """A position is certainly closed: nothing about it needs to be remembered."""
+        """A position is certainly closed."""
         with self.lock:
             strategy_id = closed.strategy_id
             watch = self.watch_of(closed.position_id) or (
                 None if strategy_id is None else self.watches.get(strategy_id)
             )
-            self.seen.pop(closed.position_id, None)
+            self.past[closed.position_id] = self.seen.pop(closed.position_id, None) or closed
+            if len(self.past) > REMEMBERED:
+                self.past.popitem(last=False)
             self.untraced.pop(closed.position_id, None)
             if watch is not None:
                 watch.closed(closed, now)

@@ -20,7 +20,7 @@ from ._models import ClosedPosition, ClosePosition, Nothing, Strategy
 from ._options import Options, clipped
 from ._rate_limit import Lane
 from ._signals import ending_on_sigterm
-from ._watch import CallInDoubt, Guard, OpenCall, Watch
+from ._watch import CallInDoubt, Guard, OpenCall, Watch, unseen
 from .errors import AnswerUnreadable, Conflict, MizarError, NotFlat, OutcomeUnknown, RateLimited, Unavailable
 
 _GLANCE: Final = 0.05
@@ -88,8 +88,10 @@ class Flatten:
                 listed = await self._follow_up.listing(self._watch, quiet_since, self._until)
                 if listed is None:
                     break
-                left = self._ours(position.position_id for position in listed)
-                if not left and not self._opening():
+                # A list that lags may still show what is closed, and lack what a better one has shown meanwhile.
+                shown = self._ours(position.position_id for position in listed)
+                left = [position_id for position_id in shown if position_id not in self._done]
+                if not left and not self._known() and not self._opening():
                     self.is_flat = True
                     break
                 self._close(closes, left)
@@ -117,6 +119,7 @@ class Flatten:
 
     async def _close_one(self, position_id: int) -> None:
         closing = None
+        known = self._channel.account.seen.get(position_id)
         try:
             async with self._at_once:
                 left = self._until - loop_time()
@@ -127,9 +130,13 @@ class Flatten:
                     ClosePosition(position_id),
                 )
                 closed = await closing.run()
-        except (Conflict, AnswerUnreadable):
+        except Conflict:
             self.report.closed_elsewhere.append(position_id)
             self._done.add(position_id)
+        except AnswerUnreadable:
+            self._done.add(position_id)
+            if known is not None:
+                self.report.closed.append(unseen(known))
         except MizarError:
             await anyio.sleep(_GLANCE)  # it is tried again while it is listed
         except asyncio.CancelledError:

@@ -233,7 +233,7 @@ class Watch:
                 return False
             if position.open_timestamp is not None:
                 self.account.clock.sample(call.sent_at, now, position.open_timestamp)
-            self.account.seen[position.position_id] = position
+            self.account.note_open([position])
             self._take(ledger.Answered(call.number, position.position_id, now))
             return True
 
@@ -291,7 +291,7 @@ class Watch:
         """A whole, valid list of the strategy's open positions, asked for at `asked_at`."""
         with self.account.lock:
             ours = {row.position_id: row for row in positions if row.strategy_id in {None, self.strategy_id}}
-            self.account.seen.update(ours)
+            self.account.note_open(ours.values())
             rows = tuple(self._row(position, now) for position in ours.values())
             self._take(ledger.Listed(asked_at, now, rows, clock_on=self.account.clock.on))
             for call in list(self._closes.values()):
@@ -345,7 +345,7 @@ class Watch:
                     call = self._opens.pop(verdict.attempt)
                     self._settle(call, call.unknown("no list of positions can tell any more", verdict.candidates))
                 case ledger.Unclaimed():
-                    self._report(self.account.seen[verdict.position_id])
+                    self._report(self.account.position(verdict.position_id))
                 case ledger.Vanished():
                     self.account.seen.pop(verdict.position_id, None)
                     self.unclaimed.pop(verdict.position_id, None)
@@ -359,7 +359,7 @@ class Watch:
         for guard in self.guards:
             if guard.client is call.client:
                 guard.positions.add(position_id)
-        self._settle(call, self.account.seen[position_id])
+        self._settle(call, self.account.position(position_id))
 
     def _settle(self, call: CallInDoubt, outcome: Outcome) -> None:
         call.settle(outcome)
@@ -370,7 +370,7 @@ class Watch:
         self._left_behind[call.number] = call
         if len(self._left_behind) > REMEMBERED:
             self._left_behind.popitem(last=False)
-        if isinstance(call.outcome, Position):
+        if isinstance(call.outcome, Position) and call.outcome.position_id not in self.account.past:
             self._report(call.outcome)
 
     def _report(self, position: Position) -> None:
