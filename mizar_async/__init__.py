@@ -6,29 +6,33 @@
 `mizar_sync.Mizar` is the same for blocking code.
 """
 
-from ._bulk import BulkResult, Outcome, partial_result
-from ._client import AsyncMizar
-from ._clock import Clock
-from ._flatten import FlattenReport
-from ._models import ClosedPosition, Exchange, OpenPosition, Position, Strategy, Symbol
-from ._options import Options
-from ._reconcile import Reconciliation
-from .errors import (
-    AnswerUnreadable,
-    Conflict,
-    Invalid,
-    InvalidInput,
-    MizarError,
-    NotFlat,
-    NotFound,
-    NotOpened,
-    NotSent,
-    OutcomeUnknown,
-    RateLimited,
-    Refused,
-    Unavailable,
-    WrongKey,
-)
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ._bulk import BulkResult, Outcome, partial_result
+    from ._client import AsyncMizar
+    from ._clock import Clock
+    from ._flatten import FlattenReport
+    from ._models import ClosedPosition, Exchange, OpenPosition, Position, Strategy, Symbol
+    from ._options import Options
+    from ._reconcile import Reconciliation
+    from .errors import (
+        AnswerUnreadable,
+        Conflict,
+        Invalid,
+        InvalidInput,
+        MizarError,
+        NotFlat,
+        NotFound,
+        NotOpened,
+        NotSent,
+        OutcomeUnknown,
+        RateLimited,
+        Refused,
+        Unavailable,
+        WrongKey,
+    )
 
 __all__ = [
     "AnswerUnreadable",
@@ -61,4 +65,41 @@ __all__ = [
     "partial_result",
 ]
 
-AsyncMizar.__module__ = __name__  # the name that a user imports
+# Public names come from here when they are first used: `import mizar_async` alone costs next to nothing.
+_HOMES = {
+    "._bulk": ("BulkResult", "Outcome", "partial_result"),
+    "._client": ("AsyncMizar",),
+    "._clock": ("Clock",),
+    "._flatten": ("FlattenReport",),
+    "._models": ("ClosedPosition", "Exchange", "OpenPosition", "Position", "Strategy", "Symbol"),
+    "._options": ("Options",),
+    "._reconcile": ("Reconciliation",),
+    ".errors": (
+        "AnswerUnreadable",
+        "Conflict",
+        "Invalid",
+        "InvalidInput",
+        "MizarError",
+        "NotFlat",
+        "NotFound",
+        "NotOpened",
+        "NotSent",
+        "OutcomeUnknown",
+        "RateLimited",
+        "Refused",
+        "Unavailable",
+        "WrongKey",
+    ),
+}
+
+
+def __getattr__(name: str) -> object:
+    for home, names in _HOMES.items():
+        if name in names:
+            found = globals()[name] = getattr(import_module(home, __name__), name)
+            return found
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

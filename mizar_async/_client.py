@@ -448,3 +448,6 @@ class AsyncMizar:
 
 def _with(client: type[AsyncMizar], api_url: str, options: dict[str, Any]) -> AsyncMizar:
     return client(api_url=api_url, **options)
+
+
+AsyncMizar.__module__ = "mizar_async"  # the name that a user imports

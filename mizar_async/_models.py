@@ -25,8 +25,8 @@ Size = int | float | Decimal
 # Sums of prices use a context of their own, spelled out whole: the caller's global one is neither used nor changed.
 _ARITHMETIC = Context(prec=28, rounding=ROUND_HALF_EVEN, Emin=-999999, Emax=999999, capitals=1, clamp=0, traps=[])
 
-# No price is beyond this many digits: "1E+999999999" is finite, and would fill the memory when it is written out.
-_DIGITS = 40
+# What lies outside is no price, though it is finite: "1E+999999999" would fill the memory when it is written out.
+LEAST_PRICE, BEYOND_PRICES = Decimal("1E-40"), Decimal("1E+40")
 
 
 def _refuse(name: str, value: object, allowed: str) -> InvalidInput:
@@ -234,8 +234,9 @@ class Strategy:
         return _to_dict(self)
 
 
-def _usable(price: Decimal | None) -> bool:
-    return price is None or (price.is_finite() and price > 0 and abs(price.adjusted()) < _DIGITS)
+def usable_price(price: Decimal | None) -> Decimal | None:
+    """The price, or None where the server gave none that can be used: 0, NaN, infinite."""
+    return price if price is not None and price.is_finite() and LEAST_PRICE <= price < BEYOND_PRICES else None
 
 
 def _time(timestamp: int | None) -> datetime | None:
@@ -262,12 +263,9 @@ class Position:
     quote_asset: str
     size: Decimal
     is_long: bool
-    open_price: Decimal | None = None
+    # msgspec runs no converters: the codec applies the same check to what it has read.
+    open_price: Decimal | None = attrs.field(default=None, converter=usable_price)
     open_timestamp: int | None = None
-
-    def __attrs_post_init__(self) -> None:
-        if not _usable(self.open_price):
-            object.__setattr__(self, "open_price", None)
 
     @property
     def symbol(self) -> str:
@@ -288,14 +286,8 @@ class Position:
 class ClosedPosition(Position):
     """A position that is closed. `close_price` and `close_timestamp` are None where nobody could say."""
 
-    close_price: Decimal | None = None
+    close_price: Decimal | None = attrs.field(default=None, converter=usable_price)
     close_timestamp: int | None = None
-
-    def __attrs_post_init__(self) -> None:
-        if not _usable(self.open_price):
-            object.__setattr__(self, "open_price", None)
-        if not _usable(self.close_price):
-            object.__setattr__(self, "close_price", None)
 
     @property
     def closed_at(self) -> datetime | None:

@@ -97,6 +97,12 @@ def test_a_traceback_shows_the_public_name() -> None:
                 assert "._" not in thing.__module__, thing
 
 
+def test_the_names_are_found_when_they_are_used_and_no_others() -> None:
+    homes = [name for names in mizar_async._HOMES.values() for name in names]
+    assert sorted(homes) == mizar_async.__all__ == dir(mizar_async)
+    assert not hasattr(mizar_async, "Elsewhere")
+
+
 def test_every_package_is_typed() -> None:
     for package in ("mizar_async", "mizar_sync", "mizar"):
         assert (ROOT / package / "py.typed").exists()
