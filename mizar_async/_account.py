@@ -14,7 +14,7 @@ import os
 import threading
 import weakref
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Final
 
 import attrs
@@ -55,7 +55,7 @@ class Account:
         self.seen: dict[int, Position] = {}
         """Open positions that any call of this process has seen, by id."""
         self.past: OrderedDict[int, Position] = OrderedDict()
-        """Positions that are closed, for an open whose answer is still to come; a list that lags does not bring them back."""
+        """Positions that are closed: for an open that waits for its answer, and against lists that lag."""
         self.watches: dict[int, Watch] = {}
         self.numbers = itertools.count(1)
         self.waiting: set[Watch] = set()
@@ -88,7 +88,7 @@ class Account:
         for strategy in strategies:
             self.markets[strategy.strategy_id] = strategy.market
 
-    def note_open(self, positions: Iterable[Position]) -> None:
+    def note_open(self, positions: Collection[Position]) -> None:
         """Remember positions as open, unless they are known to be closed."""
         for position in positions:
             if position.position_id not in self.past:
