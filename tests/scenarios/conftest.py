@@ -84,6 +84,13 @@ async def scene(tmp_path: Path, *, seed: int, **options: Any) -> AsyncIterator[S
             proxy.rate, proxy.plan = 0.0, None
 
 
+async def opened(mizar: AsyncMizar, number: int, *, strategy_id: int = 1) -> list[int]:
+    """Open so many positions, without faults, and give their ids."""
+    result = await mizar.open_positions([an_open(strategy_id=strategy_id)] * number)
+    result.raise_for_failures()
+    return ids(result.succeeded)
+
+
 async def until(condition: Callable[[], object], within: float = 10.0) -> None:
     """Wait until something holds; a TimeoutError says that it did not come to hold in time."""
     async with asyncio.timeout(within):
@@ -91,10 +98,9 @@ async def until(condition: Callable[[], object], within: float = 10.0) -> None:
             await asyncio.sleep(0.02)
 
 
-def an_open(size: float | Decimal = 0.1, **other: Any) -> OpenPosition:
-    """A request of strategy 1."""
-    values = {"strategy_id": 1, "base_asset": "BTC", "quote_asset": "USDT", "size": size, "is_long": True}
-    return OpenPosition(**(values | other))
+def an_open(size: float | Decimal = 0.1, *, strategy_id: int = 1) -> OpenPosition:
+    """A request to open BTC/USDT."""
+    return OpenPosition(strategy_id=strategy_id, base_asset="BTC", quote_asset="USDT", size=size, is_long=True)
 
 
 def ids(positions: list[Any]) -> list[int]:

@@ -52,10 +52,12 @@ class Fault(enum.Enum):
 
 
 LISTS: Final = frozenset({Fault.LAGS, Fault.FROZEN})
-WEIGHTS: Final[Mapping[Fault, float]] = {fault: 1.0 for fault in Fault} | {
+WEIGHTS: Final[Mapping[Fault, float]] = dict.fromkeys(Fault, 1.0) | {
     # It stops everything for a second.
     Fault.TOO_MANY: 0.1,
-    Fault.FROZEN: 0.5,
+    # Only lists can be these.
+    Fault.LAGS: 3.0,
+    Fault.FROZEN: 1.5,
 }
 _LISTING: Final = "all-open-positions"
 _STATUSES: Final = (500, 502, 503, 504)
@@ -112,7 +114,9 @@ class FaultyProxy:
         self._address = urlsplit(upstream)
         self._rng = random.Random(seed)
         self._hold = hold
-        self._timeout = timeout
+        self.timeout = timeout
+        self.retry_afters: tuple[int | None, ...] = (None, 1)
+        """What a 429 may ask for, in seconds."""
         self._idle: list[tuple[float, asyncio.StreamReader, asyncio.StreamWriter]] = []
         self._rows: dict[int, _Row] = {}
         self.held: set[asyncio.Task[None]] = set()
@@ -189,7 +193,7 @@ class FaultyProxy:
             possible = [fault for fault in possible if fault not in LISTS]
         return self._rng.choices(possible, [self.weights[fault] for fault in possible])[0]
 
-    async def _answer(self, head: bytes, seen: Seen, writer: asyncio.StreamWriter) -> bool:
+    async def _answer(self, head: bytes, seen: Seen, writer: asyncio.StreamWriter) -> bool:  # noqa: PLR0911 - a table
         """Carry the exchange out as its fault wants it; False if the connection has ended."""
         match seen.fault:
             case None:
@@ -199,11 +203,11 @@ class FaultyProxy:
             case Fault.ERROR_BEFORE:
                 return await self._show(seen, _error(self._rng.choice(_STATUSES)), writer)
             case Fault.TOO_MANY:
-                return await self._show(seen, _error(429, self._rng.choice((None, 1))), writer)
+                return await self._show(seen, _error(429, self._rng.choice(self.retry_afters)), writer)
             case Fault.HELD:
                 self._hold_back(head, seen)
                 # The client goes when its time is over.
-                await asyncio.sleep(self._timeout + 0.3)
+                await asyncio.sleep(self.timeout + 0.3)
                 _reset(writer)
             case Fault.LAGS:
                 return await self._show(seen, self._listed(seen, self._rng.uniform(0.2, LONGEST_LAG)), writer)
@@ -230,7 +234,7 @@ class FaultyProxy:
                 writer.write(self._rng.randbytes(100) + b"\r\n\r\n")
                 await writer.drain()
             case Fault.LATE:
-                await asyncio.sleep(self._timeout + self._rng.uniform(0.1, 0.5))
+                await asyncio.sleep(self.timeout + self._rng.uniform(0.1, 0.5))
                 writer.write(answer)
                 await writer.drain()
             case _:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
 from pathlib import Path
 
@@ -76,5 +77,18 @@ async def test_an_open_leaves_again_only_after_its_absence_was_proven(tmp_path: 
         assert any(len(requests) > 1 for requests in sent.values())
         for requests in sent.values():
             assert [request.status for request in requests if request.status] == [200], "opened once"
-            for earlier, later in zip(requests, requests[1:], strict=False):
+            for earlier, later in itertools.pairwise(requests):
                 assert earlier.fault is Fault.TOO_MANY or later.at - earlier.at >= 0.5 + 2.0
+
+
+AFTER_ACTING = (Fault.RESET_AFTER, Fault.LATE, Fault.HELD, Fault.HALF, Fault.ERROR_AFTER, Fault.GARBAGE, Fault.NO_HTTP)
+
+
+@pytest.mark.parametrize("fault", AFTER_ACTING, ids=lambda fault: fault.name.lower())
+async def test_an_open_without_an_answer_is_looked_up_and_not_sent_again(fault: Fault, tmp_path: Path) -> None:
+    async with scene(tmp_path, seed=6) as scenery:
+        scenery.proxy.plan = lambda seen: fault if seen.call == "open-position" else None
+        position = await scenery.mizar.open_position(**attrs.asdict(an_open()))
+        assert [position.position_id] == ids(scenery.positions())
+        assert scenery.proxy.counts["open-position"] == 1
+        assert scenery.mizar.unresolved() == scenery.mizar.unclaimed_positions(1) == []
