@@ -105,7 +105,7 @@ class Account:
             watch = self.watch_of(closed.position_id) or (
                 None if strategy_id is None else self.watches.get(strategy_id)
             )
-            self.past[closed.position_id] = self.seen.pop(closed.position_id, None) or closed
+            self.past.setdefault(closed.position_id, self.seen.pop(closed.position_id, closed))
             if len(self.past) > REMEMBERED:
                 self.past.popitem(last=False)
             self.untraced.pop(closed.position_id, None)
