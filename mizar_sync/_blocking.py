@@ -43,6 +43,7 @@ class BlockingIterator(Iterator[T], Generic[T]):
                     await items.aclose()
 
         self._runtime = runtime  # which keeps the loop's thread alive
+        self._function = function
         self._work = work
         self._errand: Errand | None = None
         self._over = False
@@ -67,7 +68,7 @@ class BlockingIterator(Iterator[T], Generic[T]):
     def _step(self) -> T:
         errand = self._errand
         if errand is None:
-            errand = self._errand = Errand(self._runtime.thread(), self._work)
+            errand = self._errand = Errand(self._runtime.thread_for(self._function), self._work)
         errand.step()
         if not errand.ended:
             return cast("T", errand.value)
@@ -122,13 +123,14 @@ class BlockingContextManager(AbstractContextManager[T], Generic[T]):
             return True
 
         self._runtime = runtime
+        self._function = function
         self._work = work
         self._errand: Errand | None = None
 
     def __enter__(self) -> T:
         if self._errand is not None:
             raise RuntimeError("this context manager was entered already: make a new one for each `with`")
-        self._errand = Errand(self._runtime.thread(), self._work)
+        self._errand = Errand(self._runtime.thread_for(self._function), self._work)
         self._errand.step()
         self._errand.raise_failure()
         return cast("T", self._errand.value)

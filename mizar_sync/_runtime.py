@@ -84,6 +84,7 @@ class LoopThread:
         self.errands: set[Errand] = set()
         self.stopping = False
         self._winding_up = False
+        self._client: object = None
         self._failure: BaseException | None = None
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._run, name="mizar", daemon=True)
@@ -105,6 +106,7 @@ class LoopThread:
                 self._failure = failure
         finally:
             self.stopping = True
+            self._client = None
             _running.discard(self)
             self._ready.set()
 
@@ -120,6 +122,15 @@ class LoopThread:
             self.loop.call_soon_threadsafe(function, *args)
         except RuntimeError:
             raise ClosedError("this client is closed") from None
+
+    def keep(self, client: object) -> None:
+        """Hold the async client until the loop has ended, which is what closes its connections.
+
+        Garbage before that, the collector would end connections and their owner in any order, with warnings. One is
+        enough: views share the connections, and there may be many.
+        """
+        if self._client is None:
+            self._client = client
 
     def is_alive(self) -> bool:
         return self._thread.is_alive()
@@ -374,23 +385,22 @@ class Runtime:
 
     def call(self, function: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Await a coroutine function's call in the loop's thread, and return what it returns."""
-        errand = Errand(self.thread(), lambda _: function(*args, **kwargs))
+        errand = Errand(self.thread_for(function), lambda _: function(*args, **kwargs))
         errand.step()
         if errand.error is not None:
             raise errand.take_error()
         return errand.value  # type: ignore[return-value]
 
-    def thread(self) -> LoopThread:
-        """The running loop's thread, started if need be."""
+    def thread_for(self, function: Callable[..., object]) -> LoopThread:
+        """The running loop's thread, started if need be, for a method of the async client."""
         thread = self._thread
-        if thread is not None and not thread.stopping and thread.pid == os.getpid() and not self._closed:
-            return thread
-        with _lock:
-            self._refuse_if_closed()
-            thread = self._thread
-            if thread is None or thread.stopping or thread.pid != os.getpid():
-                thread = self._start()
-            return thread
+        if thread is None or thread.stopping or thread.pid != os.getpid() or self._closed:
+            if _exiting and threading.current_thread().daemon:
+                threading.Event().wait()  # frozen when the interpreter ends, in silence; not with the lock held
+            with _lock:
+                thread = self._usable()
+        thread.keep(getattr(function, "__self__", None))
+        return thread
 
     def close(self, aclose: Callable[[], Awaitable[object]]) -> None:
         """End all calls, the async client and the loop. What is closed already stays so."""
@@ -401,11 +411,13 @@ class Runtime:
             thread.wind_up(aclose)
         self._closed = True
 
-    def _refuse_if_closed(self) -> None:
-        if _exiting and threading.current_thread().daemon:
-            threading.Event().wait()  # frozen when the interpreter ends, in silence
+    def _usable(self) -> LoopThread:
         if self._closed or _exiting:
             raise ClosedError("this client is closed" if self._closed else "the interpreter is exiting")
+        thread = self._thread
+        if thread is None or thread.stopping or thread.pid != os.getpid():
+            return self._start()
+        return thread
 
     def _start(self) -> LoopThread:
         thread = LoopThread()

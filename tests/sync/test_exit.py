@@ -85,18 +85,52 @@ def test_a_users_own_exit_handler_may_still_call() -> None:
 
 def test_a_real_client_with_a_connection_open_exits_in_silence() -> None:
     exits_well("""
-        import http.server, threading
-        class Pong(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-            def do_GET(self):
-                self.send_response(200); self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", "2"); self.end_headers(); self.wfile.write(b"{}")
-            def log_message(self, *_): pass
-        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Pong)
-        server.daemon_threads = True
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        import atexit; atexit.register(server.server_close)
+        from contextlib import ExitStack
+        import atexit
+        from tests.sync.pong import pong_server
         from mizar_sync import Mizar
-        mizar = Mizar("key", api_url=f"http://127.0.0.1:{server.server_port}")
+        stack = ExitStack()
+        url = stack.enter_context(pong_server())
+        atexit.register(stack.close)
+        mizar = Mizar("key", api_url=url)
         mizar.ping()
     """)
+
+
+def test_a_call_of_a_late_exit_handler_is_refused_at_once_though_daemon_threads_were_put_to_sleep() -> None:
+    ended = exits_well("""
+        import atexit, threading, time
+        import mizar_sync._runtime as module
+        runtime = Runtime(); runtime.call(nothing)
+        atexit.unregister(module._at_exit)
+        def late():
+            try: Runtime().call(nothing)
+            except ClosedError as error: print(error)
+        atexit.register(late)
+        atexit.register(time.sleep, 0.3)
+        atexit.register(module._at_exit)  # runs first
+        def bot():
+            while True: runtime.call(ask, 0.001); time.sleep(0.05)
+        for _ in range(4): threading.Thread(target=bot, daemon=True).start()
+        time.sleep(0.3)
+    """)
+    assert ended.out == "the interpreter is exiting\n"
+
+
+@pytest.mark.parametrize("cycle", ["pass;", "mizar.me = mizar;"], ids=["by itself", "in a cycle"])
+def test_a_forgotten_client_with_a_connection_open_is_collected_in_silence(cycle: str) -> None:
+    ended = exits_well(f"""
+        import gc, threading, time
+        from tests.sync.pong import pong_server
+        from mizar_sync import Mizar
+        with pong_server() as url:
+            for _ in range(5):
+                mizar = Mizar("key", api_url=url); mizar.ping()
+                {cycle} del mizar
+                gc.collect()
+            until = time.monotonic() + 5
+            names = lambda: [thread.name for thread in threading.enumerate()]
+            while "mizar" in names() and time.monotonic() < until: time.sleep(0.01)
+            print("mizar" in names())
+    """)
+    assert ended.out == "False\n"
