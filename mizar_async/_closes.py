@@ -139,7 +139,7 @@ class Closing:
         """What lists say of the position, once the close can't be repeated any more."""
         if self._watch is None or self._known is None:
             if isinstance(failure, OutcomeUnknown):
-                raise self._tracked().unknown(str(failure), ())
+                raise self._tracked().unknown(str(failure), (self._id,))
             raise failure
         call = self._tracked()
         outcome = await self._follow_up.outcome(call, self._until)

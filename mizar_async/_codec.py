@@ -177,8 +177,14 @@ def _drop_unusable(answers: Any, prices: tuple[str, ...]) -> None:
 
 
 def _odd(endpoint: Endpoint[T], body: bytes) -> T:
-    answer: T = _converter().structure(_document(endpoint, body), endpoint.answer)
-    return answer
+    document = _document(endpoint, body)
+    try:
+        answer: T = _converter().structure(document, endpoint.answer)
+    except KeyError as missing:
+        reason = f"it has no {missing}"
+    else:
+        return answer
+    raise ValueError(reason)
 
 
 def _document(endpoint: Endpoint[Any], body: bytes) -> Any:
@@ -203,7 +209,7 @@ def _salvage(endpoint: Endpoint[Any], body: bytes) -> object:
     for entry in document:
         try:
             readable.append(_converter().structure(entry, item))
-        except (ValueError, TypeError, RecursionError):
+        except (KeyError, ValueError, TypeError, RecursionError):
             continue
     return readable
 
