@@ -14,6 +14,7 @@ import functools
 import json
 import math
 import operator
+import typing
 from collections.abc import Callable
 from datetime import UTC
 from decimal import Decimal
@@ -138,7 +139,7 @@ def read(endpoint: Endpoint[T], body: bytes) -> T:
 @functools.cache
 def _usual(endpoint: Endpoint[T]) -> Callable[[bytes], T]:
     """The fast reader of an endpoint's answers."""
-    prices = _PRICES.get(endpoint.answer if endpoint.envelope is None else endpoint.answer.__args__[0], ())
+    prices = _PRICES.get(_item(endpoint), ())
     if endpoint.envelope is None:
         read_one = msgspec.json.Decoder(endpoint.answer, strict=False).decode
 
@@ -158,6 +159,12 @@ def _usual(endpoint: Endpoint[T]) -> Callable[[bytes], T]:
         return answer
 
     return decode_list
+
+
+def _item(endpoint: Endpoint[Any]) -> type[Any]:
+    """The class of an answer, or of the items of its list."""
+    item: type[Any] = endpoint.answer if endpoint.envelope is None else typing.get_args(endpoint.answer)[0]
+    return item
 
 
 _PRICES: Final[dict[type, tuple[str, ...]]] = {
@@ -205,7 +212,7 @@ def _salvage(endpoint: Endpoint[Any], body: bytes) -> object:
     if not isinstance(document, list):
         return document
     readable = []
-    item = endpoint.answer.__args__[0] if endpoint.envelope else object
+    item = _item(endpoint)
     for entry in document:
         try:
             readable.append(_converter().structure(entry, item))

@@ -48,7 +48,7 @@ class Wire:
         self, address: Address, key: ApiKey, *, verify: Verify, transport: httpx.AsyncBaseTransport | None
     ) -> None:
         base = httpx.URL(address.url)
-        self._standing = (
+        standing = (
             (b"Host", base.netloc),
             (b"Accept", b"application/json"),
             (b"User-Agent", f"mizar-python/{version('mizar')}".encode()),
@@ -58,7 +58,7 @@ class Wire:
         self._transport = transport
         # A bulk of ten thousand closes has one address and three lengths of body: what is ready is not built again.
         self._url = functools.lru_cache(maxsize=1024)(base.join)
-        self._headers = functools.lru_cache(maxsize=1024)(self._headers_for)
+        self._headers = functools.lru_cache(maxsize=1024)(functools.partial(_headers, standing))
 
     async def send(self, request: Request, timeout: float) -> Answer | NoAnswer:
         """Make one exchange; it ends within `timeout` seconds, whatever the server does."""
@@ -91,14 +91,15 @@ class Wire:
             extensions=extensions,
         )
 
-    def _headers_for(self, length: int | None) -> httpx.Headers:
-        body = () if length is None else ((b"Content-Type", b"application/json"), (b"Content-Length", b"%d" % length))
-        return httpx.Headers([*self._standing, *body])
-
     async def aclose(self) -> None:
         """Close the connections of every loop; a transport that the user passed is the user's to close."""
         if self._connections is not None:
             await self._connections.aclose()
+
+
+def _headers(standing: tuple[tuple[bytes, bytes], ...], length: int | None) -> httpx.Headers:
+    body = () if length is None else ((b"Content-Type", b"application/json"), (b"Content-Length", b"%d" % length))
+    return httpx.Headers([*standing, *body])
 
 
 async def _complete(response: httpx.Response) -> Answer | NoAnswer:
@@ -160,7 +161,7 @@ class Connections:
         if held is None:
             for ended in [other for other in list(self._of) if other.is_closed()]:
                 self._of.pop(ended, None)
-            lifetime = self._lifetime(loop)
+            lifetime = _lifetime(AiohttpTransport(self._tls(), self._proxy), weakref.ref(self._of), loop)
             held = self._of[loop] = (lifetime, await anext(lifetime))
         return held[1]
 
@@ -170,14 +171,6 @@ class Connections:
             _inherited.append(self._of)
             self._of, self._pid = weakref.WeakKeyDictionary(), os.getpid()
 
-    async def _lifetime(self, loop: asyncio.AbstractEventLoop) -> AsyncGenerator[AiohttpTransport]:
-        transport = AiohttpTransport(self._tls(), self._proxy)
-        try:
-            yield transport
-        finally:
-            self._of.pop(loop, None)
-            await transport.aclose()
-
     async def aclose(self) -> None:
         here = asyncio.get_running_loop()
         self._leave_the_parent()
@@ -186,6 +179,19 @@ class Connections:
                 await lifetime.aclose()
             elif loop.is_running():
                 asyncio.run_coroutine_threadsafe(_closing(lifetime), loop)
+
+
+async def _lifetime(
+    transport: AiohttpTransport, of: weakref.ref[_ByLoop], loop: asyncio.AbstractEventLoop
+) -> AsyncGenerator[AiohttpTransport]:
+    # It knows its client only weakly, so that a client that is dropped goes at once, and its connections are closed.
+    try:
+        yield transport
+    finally:
+        held = of()
+        if held is not None:
+            held.pop(loop, None)
+        await transport.aclose()
 
 
 async def _closing(lifetime: AsyncGenerator[AiohttpTransport]) -> None:

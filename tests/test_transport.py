@@ -295,6 +295,30 @@ async def test_one_client_works_in_several_loops_and_threads_and_is_forgotten_in
     assert (out.decode().strip(), err.decode(), process.returncode) == ("done", "", 0)
 
 
+DROPPED = """
+import asyncio, gc
+from mizar_async import AsyncMizar
+async def drop():
+    asyncio.get_running_loop().slow_callback_duration = 60
+    for _ in range(5):
+        await AsyncMizar({key!r}, api_url={url!r}).ping()
+        gc.collect()
+    print("done")
+asyncio.run(drop())
+"""
+
+
+async def test_a_client_that_is_dropped_while_its_loop_runs_closes_its_connections_in_silence() -> None:
+    async with raw_server(raw.saying(raw.answer())) as server:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-X", "dev", "-W", "error", "-c", DROPPED.format(key=KEY, url=server.url)),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        out, err = await asyncio.wait_for(process.communicate(), 60)
+    assert (out.decode().strip(), err.decode(), process.returncode) == ("done", "", 0)
+
+
 def test_making_a_client_imports_neither_httpx_nor_aiohttp_and_starts_no_thread() -> None:
     program = (
         "import sys, threading, mizar_async, mizar_sync, mizar;"

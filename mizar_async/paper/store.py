@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
@@ -121,6 +122,8 @@ class Store:
         event.listen(self._engine, "connect", _durable)
         self._lock = threading.Lock()
         self._connection = self._engine.connect()
+        # A venue in memory is often just dropped: what it holds is given back then, and no warning printed.
+        self._give_back = weakref.finalize(self, _give_back, self._connection, self._engine)
         self._keys: dict[str, tuple[int, bytes]] = {}
         self._strategies: dict[int, OwnedStrategy] = {}
         with self._transaction() as connection:
@@ -128,8 +131,7 @@ class Store:
 
     def close(self) -> None:
         """Give the file back. Everything is stored already."""
-        self._connection.close()
-        self._engine.dispose()
+        self._give_back()
 
     @contextmanager
     def _transaction(self) -> Iterator[sa.Connection]:
@@ -257,6 +259,11 @@ class Store:
         """Every position of every key, oldest first."""
         with self._transaction() as connection:
             return [_position(row) for row in connection.execute(_ALL)]
+
+
+def _give_back(connection: sa.Connection, engine: sa.Engine) -> None:
+    connection.close()
+    engine.dispose()
 
 
 def _durable(connection: sqlite3.Connection, _: object) -> None:
