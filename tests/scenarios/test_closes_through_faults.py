@@ -27,7 +27,7 @@ def times_closed(scenery: Scene) -> dict[int, int]:
 @pytest.mark.parametrize("rate", [1 / 3, 2 / 3], ids=["a_third_fails", "two_thirds_fail"])
 async def test_every_close_ends_with_its_position_closed_once(rate: float, tmp_path: Path) -> None:
     async with scene(tmp_path, seed=11) as scenery:
-        position_ids = await opened(scenery.mizar, 1_000 if FULL else 50)
+        position_ids = await opened(scenery.mizar, 1_000 if FULL else 30)
         scenery.proxy.rate = rate
         result = await scenery.mizar.close_positions(position_ids)
         scenery.proxy.rate = 0.0
@@ -55,7 +55,7 @@ async def test_every_close_all_ends_with_each_position_closed_and_named(rate: fl
 
 
 @pytest.mark.timeout(1200)
-@pytest.mark.parametrize("seed", range(21, 41 if FULL else 24))
+@pytest.mark.parametrize("seed", range(21, 41 if FULL else 23))
 async def test_a_flatten_at_any_moment_of_many_opens_leaves_nothing_open(seed: int, tmp_path: Path) -> None:
     rng = random.Random(seed)
     opens = 2_000 if FULL else 150

@@ -119,7 +119,7 @@ HOSTILE: Final[dict[str, Behaviour]] = {
 
 
 def impatient(url: str, **options: Any) -> AsyncMizar:
-    settings = {"timeout": 1.0, "deadline": 1.5, "max_retries": 0, "settle_time": 0.2, "listing_lag": 0.1, "grace": 0.0}
+    settings = {"timeout": 0.4, "deadline": 0.6, "max_retries": 0, "settle_time": 0.1, "listing_lag": 0.1, "grace": 0.0}
     # A key of its own: a later server may get the port of an earlier one, and calls in doubt belong to key and host.
     return AsyncMizar(f"{KEY}-{next(_NUMBERS)}", api_url=url, **(settings | options))
 

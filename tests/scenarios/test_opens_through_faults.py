@@ -26,10 +26,10 @@ class Row:
 
 
 ROWS = {
-    "a_third_fails": Row(10_000 if FULL else 400, 1 / 3, False, 1),
-    "a_third_fails_and_the_absent_are_sent_again": Row(10_000 if FULL else 100, 1 / 3, True, 2),
-    "two_thirds_fail": Row(500 if FULL else 100, 2 / 3, False, 3),
-    "two_thirds_fail_and_the_absent_are_sent_again": Row(500 if FULL else 30, 2 / 3, True, 4),
+    "a_third_fails": Row(10_000 if FULL else 300, 1 / 3, False, 1),
+    "a_third_fails_and_the_absent_are_sent_again": Row(10_000 if FULL else 60, 1 / 3, True, 2),
+    "two_thirds_fail": Row(500 if FULL else 60, 2 / 3, False, 3),
+    "two_thirds_fail_and_the_absent_are_sent_again": Row(500 if FULL else 20, 2 / 3, True, 4),
 }
 
 
@@ -63,7 +63,7 @@ async def test_every_position_is_returned_once_or_reported_as_unclaimed(row: Row
 
 
 async def test_an_open_leaves_again_only_after_its_absence_was_proven(tmp_path: Path) -> None:
-    opens = 200 if FULL else 60
+    opens = 200 if FULL else 40
     async with scene(tmp_path, seed=5, resend_absent=True) as all_of_it:
         mizar, proxy = all_of_it.mizar, all_of_it.proxy
         proxy.rate = 1 / 3
