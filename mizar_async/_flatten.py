@@ -217,6 +217,7 @@ class Flattener:
         async with anyio.create_task_group() as first:
             for one in started:
                 first.start_soon(one.run)
+            await anyio.sleep(_GLANCE)  # what is known to be open is closed before anything is asked
             strategies = await self._strategies(until)
         self._account.learn(strategies)
         others = {strategy.strategy_id for strategy in strategies} - known
