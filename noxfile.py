@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import nox
 
 nox.options.sessions = ["tests", "lint", "types"]
@@ -62,9 +64,9 @@ def generate(session: nox.Session) -> None:
 @nox.session
 def interop(session: nox.Session) -> None:
     """The public client of 2021, unmodified, against the venue."""
-    old = session.create_tmp()
-    session.run("python", "-m", "venv", "--clear", f"{old}/old", silent=True)
-    python = f"{old}/old/bin/python"
+    old = Path(session.create_tmp()).resolve() / "old"
+    session.run("python", "-m", "venv", "--clear", str(old), silent=True)
+    python = str(old / "bin" / "python")
     session.run(python, "-m", "pip", "install", "--quiet", "--no-deps", "mizar==0.1.5", external=True)
     session.run(python, "-m", "pip", "install", "--quiet", "requests", "dill", "pandas", external=True)
     session.install("-e", ".[paper]", *group("tests"))
