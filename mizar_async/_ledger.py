@@ -127,6 +127,7 @@ class Ledger:
         self._ended: deque[Attempt] = deque()
         self._unowned: dict[int, Alike] = {}
         self._known = Known()
+        self._forget_at = -math.inf
 
     def __repr__(self) -> str:
         counts = f"{len(self._in_flight)} in flight, {len(self._in_doubt)} in doubt, {len(self._known.open)} open"
@@ -364,6 +365,8 @@ class Ledger:
     def _settle(self, alike: Alike) -> list[Verdict]:
         """Decide about attempts and positions of one kind as far as that is possible now."""
         verdicts: list[Verdict] = []
+        if not (alike.in_doubt or alike.waiting or alike.perhaps):
+            return verdicts
         while (position := alike.first_waiting()) and not self._wanted_in_flight(alike, position):
             verdicts += self._place(alike, position)
         verdicts += self._conclude(alike)
@@ -527,8 +530,8 @@ class Ledger:
         return found
 
     def _find(self, kind: Kind) -> Alike | None:
-        """Sizes that are the same may lie on two sides of the border where their key is rounded."""
-        for step in (0, -1, 1):
+        """Sizes that are the same may be rounded to neighbours, and to the next but one from a half on."""
+        for step in (0, -1, 1, -2, 2):
             found = self._kinds.get(_key(kind, step))
             if found and _same_size(found.size, float(kind.size)):
                 return found
@@ -540,6 +543,9 @@ class Ledger:
             self._enough_kinds = max(256, 2 * len(self._kinds))
 
     def _forget(self) -> None:
+        if self._now < self._forget_at:
+            return
+        self._forget_at = self._now + REMEMBERED / 100
         before = self._now - REMEMBERED
         for position_id, holder in self._known.forget_past(before):
             holder.alike.holders.pop(position_id, None)
@@ -551,8 +557,9 @@ class Ledger:
 
 
 def _key(kind: Kind, step: int) -> tuple[str, str, bool, float]:
-    rounded = round(float(kind.size) + step * SAME_SIZE, 8)
-    return kind.base_asset.upper(), kind.quote_asset.upper(), kind.is_long, rounded
+    grains = float(kind.size) / SAME_SIZE
+    rounded = round(grains) if math.isfinite(grains) else grains
+    return kind.base_asset.upper(), kind.quote_asset.upper(), kind.is_long, rounded + step
 
 
 def _same_size(one: float, other: float) -> bool:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import random
+from collections import deque
+from collections.abc import Callable
 from decimal import Decimal
 
 import pytest
@@ -43,6 +45,12 @@ def ledger() -> Ledger:
     ledger = Ledger()
     assert listed(ledger, 0.0, 5) == []
     return ledger
+
+
+@pytest.fixture
+def fresh() -> Ledger:
+    """A ledger that has seen no list yet."""
+    return Ledger()
 
 
 def send(
@@ -114,14 +122,12 @@ def test_a_position_does_not_wait_for_an_attempt_sent_after_it_was_listed(ledger
 
 
 def test_a_position_is_not_given_to_an_attempt_sent_after_it_was_listed(ledger: Ledger) -> None:
-    ledger.take(Listed(0.5, 0.6, (Row(5, LONG, *EVER),)))
-    send(ledger, 1, at=1.0)
-    listed(ledger, 2.0, 5, 4)  # an id below the floor waits for nobody
-    send(ledger, 2, at=2.5)
-    ledger.take(Answered(1, 3, 3.0))  # ids do not grow: floors tell nothing
-    doubt(ledger, 2, at=12.5)
-    assert listed(ledger, 13.0, 5, 4, 3) == []
-    assert ledger.owner(4) is None
+    send(ledger, 1, 2)
+    ledger.take(Answered(1, 3, 1.5))  # ids do not grow, so that floors tell nothing
+    assert listed(ledger, 2.0, 5, 3, 6) == []
+    send(ledger, 3, at=2.5)
+    doubt(ledger, 3)
+    assert ledger.take(Refused(2)) == [Unclaimed(6, ())]
 
 
 def test_of_two_in_doubt_the_one_whose_window_ends_first_gets_the_position(ledger: Ledger) -> None:
@@ -388,12 +394,11 @@ def test_a_stranger_that_comes_and_goes_is_reported_once(ledger: Ledger) -> None
     assert listed(ledger, 3.0, 5) == listed(ledger, 5.0, 5, 6) == []
 
 
-def test_what_was_there_at_the_start_is_not_reported() -> None:
-    ledger = Ledger()
-    assert not ledger.has_baseline
-    assert listed(ledger, 0.0, 5, 6) == []
-    assert ledger.has_baseline
-    assert listed(ledger, 1.0, 5, 6) == []
+def test_what_was_there_at_the_start_is_not_reported(fresh: Ledger) -> None:
+    assert not fresh.has_baseline
+    assert listed(fresh, 0.0, 5, 6) == []
+    assert fresh.has_baseline
+    assert listed(fresh, 1.0, 5, 6) == []
 
 
 def test_a_position_that_came_too_late_names_the_call_it_may_belong_to(ledger: Ledger) -> None:
@@ -486,38 +491,34 @@ def test_a_position_that_was_answered_to_one_is_never_given_to_another(ledger: L
     assert listed(ledger, 28.0, 5, 6) == [Undecidable(2, waited_for=True, candidates=())]
 
 
-def test_without_a_baseline_a_position_is_adopted_by_its_time_of_opening() -> None:
-    ledger = Ledger()
-    send(ledger, 1)
-    doubt(ledger, 1)
-    assert listed(ledger, 12.0, Row(4, LONG, -9.0, -8.9), Row(6, LONG, 2.0, 2.1)) == [Opened(1, 6, waited_for=True)]
+def test_without_a_baseline_a_position_is_adopted_by_its_time_of_opening(fresh: Ledger) -> None:
+    send(fresh, 1)
+    doubt(fresh, 1)
+    assert listed(fresh, 12.0, Row(4, LONG, -9.0, -8.9), Row(6, LONG, 2.0, 2.1)) == [Opened(1, 6, waited_for=True)]
 
 
-def test_without_a_baseline_an_undated_position_is_a_candidate_and_never_adopted() -> None:
-    ledger = Ledger()
-    send(ledger, 1)
-    doubt(ledger, 1)
-    assert listed(ledger, 12.0, 6) == []
-    assert ledger.candidates(1) == (6,)
-    assert listed(ledger, 28.0, 6) == [Undecidable(1, waited_for=True, candidates=(6,)), Unclaimed(6, (1,))]
-    assert (ledger.owner(6), ledger.waits) == (None, False)
+def test_without_a_baseline_an_undated_position_is_a_candidate_and_never_adopted(fresh: Ledger) -> None:
+    send(fresh, 1)
+    doubt(fresh, 1)
+    assert listed(fresh, 12.0, 6) == []
+    assert fresh.candidates(1) == (6,)
+    assert listed(fresh, 28.0, 6) == [Undecidable(1, waited_for=True, candidates=(6,)), Unclaimed(6, (1,))]
+    assert (fresh.owner(6), fresh.waits) == (None, False)
 
 
-def test_an_undated_position_is_adopted_once_it_can_be_dated() -> None:
-    ledger = Ledger()
-    send(ledger, 1)
-    doubt(ledger, 1)
-    listed(ledger, 12.0, 6)
-    assert listed(ledger, 13.0, Row(6, LONG, 2.0, 2.1)) == [Opened(1, 6, waited_for=True)]
+def test_an_undated_position_is_adopted_once_it_can_be_dated(fresh: Ledger) -> None:
+    send(fresh, 1)
+    doubt(fresh, 1)
+    listed(fresh, 12.0, 6)
+    assert listed(fresh, 13.0, Row(6, LONG, 2.0, 2.1)) == [Opened(1, 6, waited_for=True)]
 
 
 @pytest.mark.parametrize("clock_on", [True, False], ids=["clock on", "clock off"])
-def test_without_a_baseline_absence_needs_the_clock(clock_on: bool) -> None:
-    ledger = Ledger()
-    send(ledger, 1)
-    doubt(ledger, 1)
+def test_without_a_baseline_absence_needs_the_clock(fresh: Ledger, clock_on: bool) -> None:
+    send(fresh, 1)
+    doubt(fresh, 1)
     end = Absent(1, waited_for=True) if clock_on else Undecidable(1, waited_for=True, candidates=())
-    assert listed(ledger, 28.0, clock_on=clock_on) == [end]
+    assert listed(fresh, 28.0, clock_on=clock_on) == [end]
 
 
 def test_with_a_baseline_absence_needs_no_clock(ledger: Ledger) -> None:
@@ -526,12 +527,13 @@ def test_with_a_baseline_absence_needs_no_clock(ledger: Ledger) -> None:
     assert listed(ledger, 28.0, 5, clock_on=False) == [Absent(1, waited_for=True)]
 
 
-def test_a_first_list_that_comes_while_an_open_is_in_flight_does_not_report_what_was_there_before() -> None:
-    ledger = Ledger()
-    send(ledger, 1)
-    assert listed(ledger, 2.0, 4, Row(5, OTHER, *EVER), clock_on=False) == []
-    assert ledger.take(Answered(1, 6, 3.0)) == [Opened(1, 6, waited_for=True)]
-    assert not ledger.waits
+def test_a_first_list_that_comes_while_an_open_is_in_flight_does_not_report_what_was_there_before(
+    fresh: Ledger,
+) -> None:
+    send(fresh, 1)
+    assert listed(fresh, 2.0, 4, Row(5, OTHER, *EVER), clock_on=False) == []
+    assert fresh.take(Answered(1, 6, 3.0)) == [Opened(1, 6, waited_for=True)]
+    assert not fresh.waits
 
 
 def test_events_of_attempts_that_are_not_known_change_nothing(ledger: Ledger) -> None:
@@ -570,8 +572,8 @@ def size_of(ledger: Ledger) -> int:
         seen.add(id(thing))
         if isinstance(thing, dict):
             queue.extend(thing.values())
-        elif isinstance(thing, (list, tuple, set)) or type(thing).__name__ == "deque":
-            queue.extend(thing)  # type: ignore[call-overload]
+        elif isinstance(thing, (list, tuple, set, deque)):
+            queue.extend(thing)
         else:
             fields = getattr(type(thing), "__slots__", ())
             queue.extend(getattr(thing, name) for name in fields if name != "__weakref__")
@@ -602,8 +604,7 @@ def doubt_and_find(ledger: Ledger, cycle: int, now: float) -> None:
 
 
 @pytest.mark.parametrize("live", [open_and_close, open_and_sweep, doubt_and_find])
-def test_an_endless_run_needs_constant_memory(live: object) -> None:
-    assert callable(live)
+def test_an_endless_run_needs_constant_memory(live: Callable[[Ledger, int, float], None]) -> None:
     ledger = Ledger()
     listed(ledger, 0.0)
     sizes = []
