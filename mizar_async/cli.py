@@ -20,7 +20,6 @@ from . import AsyncMizar, BulkResult, ClosedPosition, InvalidInput, MizarError, 
 try:
     import typer
     from platformdirs import user_data_path
-    from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.live import Live
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -231,7 +230,7 @@ def profits(venue: Venue, positions: list[Position]) -> Table:
 def table_of(what: str, positions: Sequence[Position], *columns: str) -> Table:
     day = f", opened on {positions[0].opened_at:%Y-%m-%d} (UTC)" if positions else ""
     title = f"{what} positions, {min(SHOWN, len(positions))} of {len(positions)} shown{day}"
-    table = Table(title=title, box=SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
+    table = Table(title=title, box=None, padding=(0, 1), pad_edge=False, collapse_padding=True)
     for column in ("id", "pair", "side", "size", *columns):
         table.add_column(column, justify="right", no_wrap=True)
     return table

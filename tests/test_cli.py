@@ -73,7 +73,7 @@ async def test_the_demo_opens_and_closes_two_hundred_positions_and_says_what_is_
 
 def price_at(rows: list[list[str]], time: str) -> Decimal:
     """The open of the candle in which a time of the first day lies."""
-    known = [row for row in rows if row[0].split(" ")[1] <= time]
+    known = [row for row in rows if row[0].split(" ")[1][:8] <= time]
     return Decimal(known[-1][1])
 
 
