@@ -113,8 +113,11 @@ class LoopThread:
     async def _main(self) -> None:
         self.loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         self._ready.set()
-        if not self.stopping:
-            await self._stop.wait()  # on return anyio.run cancels every other task, and waits for it
+        try:
+            if not self.stopping:
+                await self._stop.wait()  # on return anyio.run cancels every other task, and waits for it
+        finally:
+            self.stopping = True  # before the callers of those tasks wake: their next calls start another loop
 
     def post(self, function: Callable[..., object], *args: object) -> None:
         """Have a function called in the loop's thread, with the caller's context variables."""

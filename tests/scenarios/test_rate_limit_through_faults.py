@@ -10,7 +10,7 @@ from .faulty_proxy import Fault, Seen
 
 
 async def test_one_429_stops_everything_for_as_long_as_it_asks(tmp_path: Path) -> None:
-    async with scene(tmp_path, seed=41) as scenery:
+    async with scene(tmp_path, seed=41, timeout=20.0) as scenery:
         proxy, said_at = scenery.proxy, 0.0
 
         def the_hundredth_open(seen: Seen) -> Fault | None:
