@@ -468,7 +468,7 @@ def test_an_attempt_that_took_an_equals_place_ends_by_that_equals_window(ledger:
     assert listed(ledger, 28.0, 5, 6) == [Absent(2, waited_for=True)]
 
 
-def test_a_late_answer_of_one_that_was_given_anothers_position_frees_its_own(ledger: Ledger) -> None:
+def test_a_late_answer_of_one_given_anothers_position_frees_its_own(ledger: Ledger) -> None:
     send(ledger, 1, 2)
     doubt(ledger, 1, 2)
     listed(ledger, 12.0, 5, 6)
