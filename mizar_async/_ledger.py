@@ -45,8 +45,6 @@ from collections import deque
 from itertools import islice
 from typing import TYPE_CHECKING, assert_never
 
-import attrs
-
 from ._ledger_events import (
     Absent,
     Answered,
@@ -244,12 +242,13 @@ class Ledger:
         return seen or Sighting(event.position_id, event.position_id, self._sequence, -math.inf, math.inf, event.at)
 
     def _replace(self, attempt: Attempt, event: Answered) -> None:
-        """The attempt was given another's position: what it really opened goes to who opened that."""
+        """The attempt was given another's position: what it really opened goes to who may have opened either."""
         taken = attempt.position
         if taken and event.position_id not in self._known.past and attempt.alike.holders.pop(taken.position_id, None):
             self._known.others.discard(event.position_id)
-            self._claimed(event)
-            self._wait(attempt.alike, attrs.evolve(taken, position_id=event.position_id, seen_at=event.at))
+            alike = self._unowned.pop(event.position_id, None)
+            own = (alike and alike.drop(event.position_id)) or taken
+            self._wait(attempt.alike, taken.or_else(own, event.position_id))
 
     def _dispute(self, attempt: Attempt, holder: Attempt, event: Answered) -> None:
         """The position was given away by inference: a trade. By an answer: the server can't mean both."""

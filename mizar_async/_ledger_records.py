@@ -30,6 +30,17 @@ class Sighting:
     def dated(self) -> bool:
         return self.earliest > -math.inf and self.latest < math.inf
 
+    def or_else(self, other: Sighting, position_id: int) -> Sighting:
+        """What may have been opened as this one, or as the other."""
+        return Sighting(
+            position_id,
+            max(self.rank, other.rank),
+            max(self.sequence, other.sequence),
+            min(self.earliest, other.earliest),
+            max(self.latest, other.latest),
+            other.seen_at,
+        )
+
 
 @attrs.define(eq=False)
 class Attempt:

@@ -100,7 +100,7 @@ MUTANTS = [
     Mutant("who gave up is still waited for", "            attempt.waited_for = False\n\n    def _close", "            pass\n\n    def _close"),
     Mutant("given again by a late answer", "        holder = self._known.holder(event.position_id)\n", "        holder = None\n"),
     Mutant("late answers not heard", "        if attempt is None:\n            return []\n        if event", "        if attempt is None or not attempt.in_flight:\n            return []\n        if event"),
-    Mutant("replaced positions dropped", "            self._wait(attempt.alike, attrs.evolve(", "            (attrs.evolve("),
+    Mutant("replaced positions dropped", "            self._wait(attempt.alike, taken.or_else(", "            (taken.or_else("),
 ]
 # fmt: on
 

@@ -481,8 +481,9 @@ class Run:
             wrong.append(f"of another kind: {number}")
         if held.opener is None and not self.regime.strangers_alike:
             wrong.append(f"a stranger's: {number}")
-        clock_was_on = self.regime.speed == 1.0 and call.sent > 10
-        if clock_was_on and held.opened < call.sent - 0.5:
+        # A late answer makes calls trade their places, and their times with them.
+        dated = self.regime.speed == 1.0 and call.sent > 10 and not self.regime.late_answers
+        if dated and held.opened < call.sent - 0.5:
             wrong.append(f"older than the call: {number}")
         return wrong
 
