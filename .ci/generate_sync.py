@@ -42,7 +42,7 @@ from mizar_async import (
     Strategy,
     Symbol,
 )
-from mizar_async._models import Size
+from mizar_async._api.checks import Size
 
 from ._blocking import BlockingContextManager, BlockingIterator
 from ._runtime import Runtime

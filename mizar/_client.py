@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
 
 from mizar_async import InvalidInput, MizarError, Refused
-from mizar_async._models import Size
+from mizar_async._api.checks import Size
 from mizar_sync import Mizar as BlockingMizar
 
 P = ParamSpec("P")

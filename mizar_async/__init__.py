@@ -10,13 +10,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ._bulk import BulkResult, Outcome, partial_result
+    from ._api.trading import ClosedPosition, Exchange, OpenPosition, Position, Strategy, Symbol
     from ._client import AsyncMizar
     from ._clock import Clock
-    from ._flatten import FlattenReport
-    from ._models import ClosedPosition, Exchange, OpenPosition, Position, Strategy, Symbol
     from ._options import Options
-    from ._reconcile import Reconciliation
     from .errors import (
         AnswerUnreadable,
         Conflict,
@@ -33,6 +30,7 @@ if TYPE_CHECKING:
         Unavailable,
         WrongKey,
     )
+    from .results import BulkResult, FlattenReport, Outcome, Reconciliation, partial_result
 
 __all__ = [
     "AnswerUnreadable",
@@ -67,13 +65,11 @@ __all__ = [
 
 # Public names come from here when they are first used: `import mizar_async` alone costs next to nothing.
 _HOMES = {
-    "._bulk": ("BulkResult", "Outcome", "partial_result"),
     "._client": ("AsyncMizar",),
     "._clock": ("Clock",),
-    "._flatten": ("FlattenReport",),
-    "._models": ("ClosedPosition", "Exchange", "OpenPosition", "Position", "Strategy", "Symbol"),
+    "._api.trading": ("ClosedPosition", "Exchange", "OpenPosition", "Position", "Strategy", "Symbol"),
     "._options": ("Options",),
-    "._reconcile": ("Reconciliation",),
+    ".results": ("BulkResult", "FlattenReport", "Outcome", "Reconciliation", "partial_result"),
     ".errors": (
         "AnswerUnreadable",
         "Conflict",

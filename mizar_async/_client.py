@@ -10,18 +10,10 @@ from typing import TYPE_CHECKING, Any, Self
 
 import attrs
 
-from . import _endpoints as endpoints
-from ._account import Listener, own_account, shared_account
-from ._address import Address, ApiKey, check_trust
-from ._bulk import Bulk, BulkResult, Outcome, Progress, Requests, gather, stream
-from ._channel import Channel
-from ._clock import Clock
-from ._close_all import ClosingAll
-from ._closes import Closing, close_alone
-from ._flatten import Flattener, FlattenReport
-from ._follow_up import FollowUp
-from ._in_flight import Place
-from ._models import (
+from ._account.account import Listener, own_account, shared_account
+from ._api import endpoints
+from ._api.checks import Size, whole_number
+from ._api.trading import (
     CloseAll,
     ClosedPosition,
     ClosePosition,
@@ -32,16 +24,23 @@ from ._models import (
     OpenPosition,
     Position,
     PublishStrategy,
-    Size,
     Strategy,
     Symbol,
     check_open,
-    whole_number,
 )
-from ._opens import Opening, open_alone
+from ._clock import Clock
 from ._options import Options, clipped
-from ._reconcile import Reconciliation, believed_ids, compare
+from ._wire.address import Address, ApiKey, check_trust
+from ._wire.channel import Channel
+from ._wire.in_flight import Place
+from ._writes.bulk import Bulk, Progress, Requests, gather, stream
+from ._writes.close_all import ClosingAll
+from ._writes.closes import Closing, close_alone
+from ._writes.flatten import Flattener
+from ._writes.follow_up import FollowUp
+from ._writes.opens import Opening, open_alone
 from .errors import OutcomeUnknown
+from .results import BulkResult, FlattenReport, Outcome, Reconciliation, believed_ids, compare
 
 if TYPE_CHECKING:
     import os

@@ -24,7 +24,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 if TYPE_CHECKING:
-    from ._flatten import FlattenReport
+    from .results import FlattenReport
 
 Happened = Literal["no", "perhaps", "yes"]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import mizar
@@ -14,59 +15,107 @@ from .venues import ROOT
 
 PACKAGE = ROOT / "mizar_async"
 
-# A module may import those above it in this list.
+# A module may import those above it in this list, wherever its import stands: in functions and for types alone, too.
 ORDER = [
     "errors",
-    "_models",
-    "_endpoints",
-    "_options",
     "_clock",
-    "_address",
-    "_codec",
-    "_ledger_events",
-    "_ledger_records",
-    "_ledger",
-    "_server_clock",
-    "_in_flight",
-    "_rate_limit",
-    "_retries",
-    "_transport",
-    "_watch",
-    "_account",
-    "_channel",
-    "_follow_up",
-    "_opens",
-    "_closes",
-    "_close_all",
-    "_signals",
-    "_flatten",
-    "_reconcile",
-    "_bulk",
+    "_options",
+    "_api.checks",
+    "_api.documented",
+    "_api.trading",
+    "_api.endpoints",
+    "_api.exchange",
+    "_api.meaning",
+    "_api.oddities",
+    "_api.codec",
+    "results",
+    "_ledger.events",
+    "_ledger.records",
+    "_ledger.ledger",
+    "_ledger.server_clock",
+    "_wire.address",
+    "_wire.in_flight",
+    "_wire.rate_limit",
+    "_wire.retries",
+    "_wire.transport",
+    "_account.watch",
+    "_account.account",
+    "_wire.channel",
+    "_writes.follow_up",
+    "_writes.opens",
+    "_writes.closes",
+    "_writes.close_all",
+    "_writes.signals",
+    "_writes.flatten",
+    "_writes.bulk",
     "_client",
 ]
 
+UPWARDS = {
+    ("errors", "results"): "for a type: NotFlat carries the report of a flatten",
+    ("_account.watch", "_account.account"): "for a type: each holds the other",
+    ("_client", "paper"): "the constructor of a paper venue, which is an extra",
+}
 
-def imports(path: Path) -> set[str]:
-    """The modules of the package that a module needs when it is imported."""
-    found: set[str] = set()
-    for node in ast.parse(path.read_text()).body:
-        if isinstance(node, ast.ImportFrom) and node.level == 1:
-            found |= {node.module} if node.module else {alias.name for alias in node.names}
-    return {name for name in found if name}
+# The libraries that have one home each; whoever else wants what they do asks there.
+HOMES = {
+    "httpx": {"_wire.transport", "paper.server"},
+    "aiohttp": {"_wire.transport"},
+    "cattrs": {"_api.oddities"},
+    "tenacity": {"_wire.retries"},
+    "sqlalchemy": {"paper.store"},
+    "fastapi": {"paper.app"},
+}
+
+
+def name_of(path: Path) -> str:
+    """The name of a module below the package, such as `_wire.channel`."""
+    return ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__")
+
+
+def imported(path: Path) -> Iterator[str]:
+    """The modules of the package that a module imports anywhere."""
+    modules = {name_of(other) for other in PACKAGE.rglob("*.py")}
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            place = path.relative_to(PACKAGE).parts[: -node.level]
+            module = ".".join([*place, *(node.module.split(".") if node.module else [])])
+            for alias in node.names:
+                inner = f"{module}.{alias.name}".removeprefix(".")
+                yield inner if inner in modules else module
 
 
 def test_imports_point_downwards() -> None:
-    modules = {path.stem for path in PACKAGE.glob("*.py")} - {"__init__", "cli"}
-    assert modules == set(ORDER)
-    for place, module in enumerate(ORDER):
-        assert imports(PACKAGE / f"{module}.py") <= set(ORDER[:place]), module
+    core = [path for path in PACKAGE.rglob("*.py") if path.name != "__init__.py" and name_of(path) != "cli"]
+    core = [path for path in core if not name_of(path).startswith("paper.")]
+    assert {name_of(path) for path in core} == set(ORDER)
+    found = {(name_of(path), module) for path in core for module in imported(path)}
+    upwards = {(one, other) for one, other in found if other not in ORDER[: ORDER.index(one)]}
+    assert upwards == set(UPWARDS)
 
 
-def test_only_one_module_imports_the_http_libraries() -> None:
-    for path in PACKAGE.glob("*.py"):
-        for node in ast.parse(path.read_text()).body:
+def test_the_ledger_imports_nothing_else_of_the_package() -> None:
+    for path in (PACKAGE / "_ledger").glob("*.py"):
+        assert {module for module in imported(path) if not module.startswith("_ledger")} == set()
+
+
+def test_the_venue_imports_the_api_and_no_shell() -> None:
+    for path in (PACKAGE / "paper").rglob("*.py"):
+        outside = {module.split(".")[0] for module in imported(path)} - {"paper"}
+        assert outside <= {"errors", "_clock", "_api"}, path
+
+
+def test_each_library_has_one_home() -> None:
+    for path in PACKAGE.rglob("*.py"):
+        checked = ast.parse(path.read_text())
+        for block in [node for node in ast.walk(checked) if isinstance(node, ast.If)]:
+            if ast.unparse(block.test) == "TYPE_CHECKING":
+                block.body = [ast.Pass()]
+        for node in ast.walk(checked):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-            assert path.stem == "_transport" or not {"httpx", "aiohttp"} & set(names), path.name
+            names += [node.module] if isinstance(node, ast.ImportFrom) and node.module and not node.level else []
+            for library in {name.split(".")[0] for name in names} & HOMES.keys():
+                assert any(name_of(path).startswith(home) for home in HOMES[library]), f"{path}: {library}"
 
 
 def test_time_and_chance_have_one_home() -> None:

@@ -27,7 +27,7 @@ from pathlib import Path
 import attrs
 
 from mizar_async import paper
-from mizar_async._models import ClosedPosition, Position
+from mizar_async._api.trading import ClosedPosition, Position
 from mizar_async.paper.store import Store
 
 ROOT = Path(__file__).parents[1]

@@ -16,8 +16,8 @@ from commands import answer
 
 import mizar_async
 import mizar_sync
-from mizar_async._codec import read
-from mizar_async._endpoints import OPEN_POSITIONS
+from mizar_async._api.codec import read
+from mizar_async._api.endpoints import OPEN_POSITIONS
 
 _strategies = itertools.count(1)
 

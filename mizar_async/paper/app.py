@@ -23,10 +23,9 @@ from starlette.exceptions import HTTPException as AnyHTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from .. import _endpoints as calls
-from .._codec import documented
-from .._endpoints import API_PREFIX, ENDPOINTS, Endpoint
-from .._models import Position
+from .._api import endpoints as calls
+from .._api.endpoints import API_PREFIX, ENDPOINTS, Endpoint
+from .._api.trading import Position
 from ..errors import InvalidInput
 from .rules import Complaint, Refusal
 from .schema import model_of
@@ -167,8 +166,8 @@ def _encoded(endpoint: Endpoint[Any], answer: object) -> bytes:
     return msgspec.json.encode({"message": "pong"} if endpoint is calls.PING else _documented(answer))
 
 
-def _documented(item: object) -> dict[str, Any]:
-    written = documented(item)
+def _documented(item: Any) -> dict[str, Any]:
+    written: dict[str, Any] = item.to_dict()
     if isinstance(item, Position):
         # A number as the document shows it, 1.0 or 0.3, but exact: what was sent comes back.
         written["size"] = msgspec.Raw(_exact(item.size).encode())

@@ -20,7 +20,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Final, Protocol
 
-from .._models import Exchange, Symbol
+from .._api.trading import Exchange, Symbol
 from ..errors import InvalidInput
 from .rules import MARKETS
 

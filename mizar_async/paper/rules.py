@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 if TYPE_CHECKING:
-    from .._models import Exchange, OfMarket, OpenPosition, PublishStrategy, Strategy, Symbol
+    from .._api.trading import Exchange, OfMarket, OpenPosition, PublishStrategy, Strategy, Symbol
 
 MARKETS: Final = ("SPOT", "FUTURES")
 

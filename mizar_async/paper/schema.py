@@ -16,8 +16,8 @@ import attrs
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, create_model
 from pydantic_core import PydanticCustomError
 
-from .. import _models
-from .._models import Position, Symbol
+from .._api import trading
+from .._api.trading import Position, Symbol
 from .store import LARGEST_ID
 
 # Sizes are echoed exactly, so their text must end somewhere; the shortest text of a usual float is within this.
@@ -149,7 +149,7 @@ class _Answered(BaseModel):
 def model_of(plain: type[attrs.AttrsInstance], *, answer: bool = False) -> type[BaseModel]:
     """The pydantic model of an attrs class: of a request, or of an answer as it stands on the wire."""
     # The public classes name the public package as their module; the types of their fields are known in their own.
-    hints = typing.get_type_hints(plain, localns=vars(_models))
+    hints = typing.get_type_hints(plain, localns=vars(trading))
     fields: dict[str, Any] = {}
     for field in attrs.fields(plain):
         written = _written(plain, field.name, hints[field.name], answer=answer)

@@ -22,7 +22,7 @@ import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.pool import StaticPool
 
-from .._models import ClosedPosition, Position, Strategy, Symbol
+from .._api.trading import ClosedPosition, Position, Strategy, Symbol
 
 LARGEST_ID: Final = 2**63 - 1
 """What a column of SQLite can hold: a larger id belongs to nothing."""

@@ -6,9 +6,8 @@ from decimal import Decimal
 from os import PathLike
 from typing import Final
 
-from .. import _endpoints
-from .._clock import Clock
-from .._models import (
+from .._api import endpoints
+from .._api.trading import (
     CloseAll,
     ClosedPosition,
     ClosePosition,
@@ -22,6 +21,7 @@ from .._models import (
     Strategy,
     Symbol,
 )
+from .._clock import Clock
 from ..errors import InvalidInput
 from . import keys, rules
 from .feeds import Feed, Replay, Simulated
@@ -190,13 +190,13 @@ class Venue:
         """The strategies of this key."""
         return self.store.strategies(owner)
 
-    def ping(self, _owner: None, _: Nothing) -> _endpoints.Pong:
+    def ping(self, _owner: None, _: Nothing) -> endpoints.Pong:
         """Say that the venue is there."""
-        return _endpoints.Pong()
+        return endpoints.Pong()
 
-    def server_time(self, _owner: None, _: Nothing) -> _endpoints.ServerTime:
+    def server_time(self, _owner: None, _: Nothing) -> endpoints.ServerTime:
         """The venue's clock."""
-        return _endpoints.ServerTime(self.clock.now())
+        return endpoints.ServerTime(self.clock.now())
 
     def exchanges(self, _owner: None, _: Nothing) -> tuple[Exchange, ...]:
         """The feed's exchanges."""

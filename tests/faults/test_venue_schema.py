@@ -15,8 +15,8 @@ from schemathesis.core.failures import FailureGroup
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from mizar_async import paper
+from mizar_async._api.trading import OpenPosition, PublishStrategy
 from mizar_async._clock import Clock
-from mizar_async._models import OpenPosition, PublishStrategy
 
 # Six of the ten operations have parameters to draw: at least 10,000 cases in all.
 CASES = 2_000 if os.environ.get("MIZAR_FAULTS_FULL") else 50

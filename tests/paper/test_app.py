@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from starlette.routing import BaseRoute
 
 from mizar_async import paper
-from mizar_async._endpoints import API_PREFIX, ENDPOINTS, OPEN_POSITION, Endpoint
+from mizar_async._api.endpoints import API_PREFIX, ENDPOINTS, OPEN_POSITION, Endpoint
 from mizar_async.paper.app import LARGEST_BODY
 
 from .conftest import OPEN, STRATEGY, client_of

@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from mizar_async._models import ClosedPosition
+from mizar_async._api.trading import ClosedPosition
 
 from ..venues import VenueProcess
 from .conftest import OPEN, STRATEGY

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mizar_async import paper
-from mizar_async._models import ClosePosition, OpenPosition, PublishStrategy
+from mizar_async._api.trading import ClosePosition, OpenPosition, PublishStrategy
 from mizar_async.errors import InvalidInput
 
 from ..venues import RECORDED

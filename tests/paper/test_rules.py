@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mizar_async import paper
+from mizar_async._api.trading import CloseAll, ClosePosition, OfStrategy, OpenPosition, PublishStrategy
 from mizar_async._clock import Clock
-from mizar_async._models import CloseAll, ClosePosition, OfStrategy, OpenPosition, PublishStrategy
 from mizar_async.errors import InvalidInput
 from mizar_async.paper.rules import fill
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mizar_async import paper
-from mizar_async._models import ClosedPosition, ClosePosition, Nothing, OpenPosition, PublishStrategy
+from mizar_async._api.trading import ClosedPosition, ClosePosition, Nothing, OpenPosition, PublishStrategy
 from mizar_async.paper.store import Store
 
 PUBLISH = PublishStrategy(name="S", description="why", exchanges=("binance",), symbols=("BTCUSDT",), market="SPOT")

@@ -13,7 +13,7 @@ from typing import Any, Final
 import attrs
 
 from mizar_async import AsyncMizar, NotOpened, OutcomeUnknown
-from mizar_async._models import ClosedPosition, OpenPosition, Position
+from mizar_async._api.trading import ClosedPosition, OpenPosition, Position
 
 from ..venues import VenueProcess
 from .faulty_proxy import FaultyProxy

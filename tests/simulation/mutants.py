@@ -10,12 +10,12 @@ from unittest import mock
 
 import attrs
 
-from mizar_async import _ledger as shipped
+from mizar_async._ledger import ledger as shipped
 
 from .run import Run
 
 PACKAGE = Path(shipped.__file__).parent
-MODULES = "_ledger_records", "_ledger"  # the ledger last: it imports the other
+MODULES = "records", "ledger"  # the ledger last: it imports the other
 
 
 @attrs.frozen
@@ -39,7 +39,7 @@ class Mutant:
 
 
 def _execute(name: str, text: str) -> ModuleType:
-    spec = importlib.util.spec_from_loader(f"mizar_async.{name}", loader=None)
+    spec = importlib.util.spec_from_loader(f"mizar_async._ledger.{name}", loader=None)
     assert spec is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module

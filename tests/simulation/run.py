@@ -13,8 +13,8 @@ from collections.abc import Callable
 
 import attrs
 
-from mizar_async import _ledger as shipped
-from mizar_async._ledger import (
+from mizar_async._ledger import ledger as shipped
+from mizar_async._ledger.ledger import (
     Absent,
     Answered,
     Closed,
@@ -34,7 +34,7 @@ from mizar_async._ledger import (
     Vanished,
     Verdict,
 )
-from mizar_async._server_clock import ServerClock
+from mizar_async._ledger.server_clock import ServerClock
 
 from .venue import COMMON, ECHOED, FOREIGN, RARE, Held, Time, Venue
 

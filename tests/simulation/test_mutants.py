@@ -64,9 +64,9 @@ from typing import Any
 
 import pytest
 
-from mizar_async._ledger import Ledger
+from mizar_async._ledger.ledger import Ledger
 
-from .. import test_ledger
+from ..ledger import test_ledger
 from .mutants import MUTANTS, SHELLS, Mutant
 from .regimes import REGIMES
 from .run import Run

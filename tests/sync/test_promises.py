@@ -83,7 +83,7 @@ def test_exit_with_a_write_under_way_takes_less_than_two_seconds_and_says_what_i
             threading.Thread(target=lambda: {OPEN}, daemon=True).start()
             time.sleep(1.5)
             began = time.monotonic()
-            import mizar_async._account as account
+            import mizar_async._account.account as account
             atexit.unregister(account.name_what_is_in_doubt)
             def report():
                 account.name_what_is_in_doubt()

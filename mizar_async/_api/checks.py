@@ -1,0 +1,104 @@
+"""What a value must be before it is sent: each check returns it as the wire has it, or raises InvalidInput."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterable
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from ..errors import InvalidInput
+
+if TYPE_CHECKING:
+    from attrs import Attribute
+
+Size = int | float | Decimal
+
+
+def refuse(name: str, value: object, allowed: str) -> InvalidInput:
+    shown = repr(value)
+    if len(shown) > 80:
+        shown = f"{shown[:77]}..."
+    return InvalidInput(f"{name}={shown} is refused: {allowed}")
+
+
+def whole_number(name: str, value: object) -> int:
+    """Return `value` as an int, or raise InvalidInput: booleans, floats and text are no ids."""
+    try:
+        number = operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        number = -1
+    if isinstance(value, bool) or number < 0:
+        raise refuse(name, value, "it must be a whole number, 0 or more, such as 17")
+    return number
+
+
+def exact_size(name: str, value: object) -> Decimal:
+    if type(value) is Decimal:
+        size = value
+    elif isinstance(value, (int, float, Decimal)) and not isinstance(value, bool):
+        # A float means the shortest decimal that reads back as it: 0.3, not 0.299999999999999988...
+        # float(...) first, since subclasses such as numpy's have another repr.
+        size = Decimal(repr(float(value))) if isinstance(value, float) else Decimal(value)
+    else:
+        size = Decimal("NaN")
+    if not (size.is_finite() and 0 < size <= 1):
+        raise refuse(name, value, "it must be a finite number, more than 0 and at most 1")
+    return size
+
+
+def strategy_id(value: object) -> int:
+    return whole_number("strategy_id", value)
+
+
+def position_id(value: object) -> int:
+    return whole_number("position_id", value)
+
+
+def size(value: object) -> Decimal:
+    return exact_size("size", value)
+
+
+def _text(name: str, value: object) -> str:
+    if not isinstance(value, str) or not value or value != value.strip():
+        raise refuse(name, value, "it must be text that is not empty and has no spaces around it, such as 'BTC'")
+    return value
+
+
+def is_text(_: object, field: Attribute[Any], value: object) -> None:
+    _text(field.name, value)
+
+
+def is_any_text(_: object, field: Attribute[Any], value: object) -> None:
+    if not isinstance(value, str):
+        raise refuse(field.name, value, "it must be text")
+
+
+def is_optional_text(_: object, field: Attribute[Any], value: object) -> None:
+    if value is not None:
+        _text(field.name, value)
+
+
+def is_side(_: object, field: Attribute[Any], value: object) -> None:
+    if value is not True and value is not False:
+        raise refuse(field.name, value, "it must be True (long) or False (short)")
+
+
+def texts(name: str, value: object) -> tuple[str, ...]:
+    allowed = "it must be a list of at least one text, such as ['BTCUSDT']"
+    if isinstance(value, (str, bytes)) or not isinstance(value, Iterable):
+        raise refuse(name, value, allowed)
+    texts = tuple(value)
+    if not texts:
+        raise refuse(name, value, allowed)
+    for text in texts:
+        _text(name, text)
+    return texts
+
+
+def exchange_names(value: object) -> tuple[str, ...]:
+    return texts("exchanges", value)
+
+
+def symbol_names(value: object) -> tuple[str, ...]:
+    return texts("symbols", value)

@@ -1,0 +1,60 @@
+"""A model as the dictionary that the API's documentation shows, from what each field says of itself."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any, Final
+
+import attrs
+
+_WRITTEN: Final = "written"
+_LEFT_OUT_IF_EMPTY: Final = "left out if empty"
+
+LEFT_OUT_IF_EMPTY: Final = {_LEFT_OUT_IF_EMPTY: True}
+"""The metadata of a field that the documentation does not show where it has nothing to say."""
+
+
+def written(way: Callable[[Any], object]) -> dict[str, Any]:
+    """The metadata of a field that the documentation shows in another form than that of the model."""
+    return {_WRITTEN: way}
+
+
+def id_text(number: int | None) -> str | None:
+    """An id as text, as positions have it."""
+    return None if number is None else str(number)
+
+
+def twelve_decimals(price: Decimal | None) -> str | None:
+    """A price as text with twelve decimals, or more where it has more."""
+    if price is None:
+        return None
+    whole, _, fraction = format(price, "f").partition(".")
+    return f"{whole}.{fraction:0<12}"
+
+
+class Documented:
+    """A model that the documentation shows as a dictionary."""
+
+    __slots__ = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the dictionary of the API's documentation, its keys in alphabetical order."""
+        model: Any = type(self)
+        values = ((name, getattr(self, name), way, optional) for name, way, optional in _fields(model))
+        return {name: way(value) for name, value, way, optional in values if value or not optional}
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return value.to_dict() if isinstance(value, Documented) else value
+
+
+@functools.cache
+def _fields(model: Any) -> list[tuple[str, Callable[[Any], object], bool]]:
+    fields = sorted(attrs.fields(model), key=lambda field: field.name)
+    return [
+        (field.name, field.metadata.get(_WRITTEN, _plain), _LEFT_OUT_IF_EMPTY in field.metadata) for field in fields
+    ]

@@ -1,0 +1,109 @@
+"""Where calls go and who asks: the API's address, checked, and the key, hidden."""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+import os
+import ssl
+from typing import Final, Literal
+from urllib.parse import urlsplit
+
+import attrs
+
+from .._api.endpoints import API_PREFIX
+from ..errors import InvalidInput
+
+DEFAULT_URL: Final = "https://api.mizar.com"
+
+Environment = Literal["paper", "local", "live"]
+
+
+class ApiKey:
+    """An API key that nothing prints. `reveal()` is for the one place that writes the header."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: object) -> None:
+        # The value is in none of these messages: they end up in logs.
+        if not isinstance(value, str) or not value.strip():
+            raise InvalidInput("no API key: pass api_key=... or set the environment variable MIZAR_API_KEY")
+        if not value.isascii() or not value.isprintable() or " " in value:
+            raise InvalidInput("the API key is refused: it must be printable ASCII without spaces or line ends")
+        self._value = value
+
+    @classmethod
+    def find(cls, given: str | None) -> ApiKey:
+        """The key that was given, or that of the environment."""
+        return cls(os.environ.get("MIZAR_API_KEY") if given is None else given)
+
+    def reveal(self) -> str:
+        return self._value
+
+    def fingerprint(self) -> str:
+        """A digest that tells keys apart without holding them."""
+        return hashlib.sha256(self._value.encode()).hexdigest()
+
+    def __repr__(self) -> str:
+        return "ApiKey(hidden)"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        raise TypeError("an API key is not pickled: set MIZAR_API_KEY where the client is to be used")
+
+
+@attrs.frozen
+class Address:
+    """The address of the API, with its prefix and a closing slash."""
+
+    url: str
+    host: str
+    environment: Environment
+
+    @classmethod
+    def find(cls, given: str | None) -> Address:
+        """The address that was given, that of MIZAR_API_URL, or that of the real venue.
+
+        It may stand with or without `/api/v1`. Plain http is for loopback only, since it shows the key
+        to everyone on the way. Raises InvalidInput.
+        """
+        text = given if given is not None else os.environ.get("MIZAR_API_URL") or DEFAULT_URL
+        if not isinstance(text, str):
+            raise InvalidInput(f"api_url={text!r} is refused: it must be text such as {DEFAULT_URL!r}")
+        try:
+            parts = urlsplit(text.strip())
+            port = parts.port
+        except ValueError as odd:
+            raise InvalidInput(f"api_url is refused: {odd}; an example that works is {DEFAULT_URL!r}") from None
+        host = parts.hostname or ""
+        if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
+            raise InvalidInput("api_url is refused: it may hold no user name, password, query or fragment")
+        if parts.scheme not in {"https", "http"} or not host:
+            raise InvalidInput(f"api_url={text!r} is refused: it must begin with https:// and name a host")
+        if parts.scheme == "http" and not is_loopback(host):
+            raise InvalidInput(
+                f"api_url={text!r} is refused: plain http would show the API key to everyone on the way; use https"
+            )
+        shown = f"[{host}]" if ":" in host else host
+        place = shown if port is None else f"{shown}:{port}"
+        path = parts.path.rstrip("/").removesuffix(API_PREFIX) + API_PREFIX
+        environment: Environment = "local" if is_loopback(host) else "live"
+        return cls(f"{parts.scheme}://{place}{path}/", place, environment)
+
+
+def check_trust(verify: object) -> None:
+    """Raise InvalidInput for anything that is no set of certificates: an unverified host would be told the key."""
+    if verify is not None and not isinstance(verify, (str, ssl.SSLContext)):
+        raise InvalidInput(
+            f"verify={verify!r} is refused: it must be an ssl.SSLContext or the path of a file of certificates; "
+            "verification is not switched off, since whoever answers is told the API key"
+        )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address is this machine."""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,339 @@
+"""Many at once: bounded, in order, with nothing forgotten.
+
+It is written once, over the single calls. A number of workers take the requests one after another. A worker whose
+call is in doubt is replaced: what waits for a list of positions takes nobody's place.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Collection, Iterable
+from typing import Any, Final, Generic, Protocol, TypeVar
+
+import anyio
+from anyio.abc import TaskGroup
+from anyio.streams.memory import MemoryObjectReceiveStream
+
+from .._clock import loop_time
+from .._wire.in_flight import Place
+from ..errors import InvalidInput, MizarError, NotSent
+from ..results import BulkResult, Outcome, Request, Result
+
+T = TypeVar("T")
+Requests = Iterable[Request] | AsyncIterable[Request]
+Progress = Callable[[int, int | None], Awaitable[None] | None]
+
+# Sending pauses while more than this many times the concurrency is in doubt.
+_DOUBTS_PER_PLACE: Final = 10
+
+
+class Work(Protocol):
+    """One call of a bulk."""
+
+    async def run(self) -> Any:
+        """Do it, or raise what became of it."""
+
+    def leave(self) -> Any:
+        """Go without waiting any longer, and say what is known: the result or an error."""
+
+    def abandon(self) -> None:
+        """Go without the outcome, which nobody will be given."""
+
+
+Ended = Callable[[Outcome[Request, Result], Work | None], Awaitable[None]]
+Start = Callable[[Any, float, Place], Work]
+"""Begins the work for a request, which has so many seconds, at the place of a worker."""
+
+
+class Bulk(Generic[Request, Result]):
+    """The workers of one bulk call."""
+
+    def __init__(
+        self,
+        requests: Requests[Request],
+        check: Callable[[Any], object],
+        start: Start,
+        *,
+        max_concurrency: int,
+        deadline: float | None = None,
+        stop_on_error: bool = False,
+    ) -> None:
+        if isinstance(max_concurrency, bool) or not isinstance(max_concurrency, int) or max_concurrency < 1:
+            raise InvalidInput(f"max_concurrency={max_concurrency!r} is refused: it must be a whole number, 1 or more")
+        if isinstance(requests, (str, bytes)) or not isinstance(requests, (Iterable, AsyncIterable)):
+            raise InvalidInput(
+                f"{type(requests).__name__} is refused: requests must be an iterable or an async iterable"
+            )
+        self.sized = list(requests) if isinstance(requests, Collection) else None
+        if self.sized is not None:
+            _check_all(self.sized, check)
+        self._requests = requests if self.sized is None else self.sized
+        self._check = check
+        self._start = start
+        self.max_concurrency = max_concurrency
+        self._until = float("inf") if deadline is None else loop_time() + deadline
+        self._stop_on_error = stop_on_error
+        self._stopped = False
+        self._in_doubt = 0
+        self._doubt_ended = anyio.Event()
+        self._group: TaskGroup
+        self._source: _Source
+        self._ended: Ended[Request, Result]
+        self._left: Callable[[Outcome[Request, Result], Work], None]
+
+    async def run(
+        self,
+        ended: Ended[Request, Result],
+        left: Callable[[Outcome[Request, Result], Work], None],
+    ) -> None:
+        """Do it all: `ended` is told of each outcome, `left` of those whose call was cut short."""
+        self._ended, self._left = ended, left
+        self._source = _source(self._requests)
+        workers = self.max_concurrency if self.sized is None else min(self.max_concurrency, len(self.sized))
+        alone: BaseException | None = None
+        try:
+            async with anyio.create_task_group() as self._group:
+                for _ in range(workers):
+                    self._group.start_soon(self._work)
+        except BaseExceptionGroup as group:
+            alone, *others = group.exceptions
+            if others:
+                raise
+        finally:
+            await self._source.aclose()
+        if alone is not None:
+            raise alone  # what the source or a callback raised, as it was raised
+
+    async def _work(self) -> None:
+        place = _Place(self)
+        while not place.given_back and not self._stopped and loop_time() < self._until:
+            while self._in_doubt > _DOUBTS_PER_PLACE * self.max_concurrency:
+                await self._doubt_ended.wait()
+            item = await self._source.next()
+            if item is None:
+                break
+            await self._one(*item, place)
+        if place.given_back:
+            self._in_doubt -= 1
+            self._doubt_ended.set()
+            self._doubt_ended = anyio.Event()
+
+    async def _one(self, index: int, request: Request, place: Place) -> None:
+        try:
+            self._check(request)
+            work = self._start(request, self._until - loop_time(), place)
+        except MizarError as refused:
+            await self._tell(Outcome(index, request, error=refused), None)
+            return
+        try:
+            position = await work.run()
+        except MizarError as failure:
+            outcome: Outcome[Request, Result] = Outcome(index, request, error=failure)
+        except BaseException:
+            self._left(_outcome(index, request, work.leave()), work)
+            raise
+        else:
+            outcome = Outcome(index, request, position)
+        await self._tell(outcome, work)
+
+    async def _tell(self, outcome: Outcome[Request, Result], work: Work | None) -> None:
+        if outcome.error is not None and self._stop_on_error:
+            self._stopped = True
+        await self._ended(outcome, work)
+
+    def replace(self) -> None:
+        """A worker's call is in doubt: another worker takes its place."""
+        self._in_doubt += 1
+        self._group.start_soon(self._work)
+
+
+class _Place:
+    """A worker's place among those that send."""
+
+    def __init__(self, bulk: Bulk[Any, Any]) -> None:
+        self._bulk = bulk
+        self.given_back = False
+
+    def give_back(self) -> None:
+        if not self.given_back:
+            self.given_back = True
+            self._bulk.replace()
+
+
+def _outcome(index: int, request: Any, told: Any) -> Outcome[Any, Any]:
+    if isinstance(told, MizarError):
+        return Outcome(index, request, error=told)
+    return Outcome(index, request, told)
+
+
+def _check_all(requests: Collection[Any], check: Callable[[Any], object]) -> None:
+    for index, request in enumerate(requests):
+        try:
+            check(request)
+        except InvalidInput as refused:
+            message = f"request {index}: {refused}"
+        else:
+            continue
+        raise InvalidInput(message)
+
+
+# -- sources of requests -----------------------------------------------------------------------------
+
+
+class _Source(Protocol):
+    async def next(self) -> tuple[int, Any] | None: ...
+
+    async def aclose(self) -> None: ...
+
+
+def _source(requests: Any) -> _Source:
+    if isinstance(requests, list):
+        return _Ready(requests)
+    if isinstance(requests, AsyncIterable):
+        return _Awaited(aiter(requests))
+    return _Threaded(iter(requests))
+
+
+class _Ready:
+    def __init__(self, requests: list[Any]) -> None:
+        self._numbered = enumerate(requests)
+
+    async def next(self) -> tuple[int, Any] | None:
+        return next(self._numbered, None)
+
+    async def aclose(self) -> None:
+        pass
+
+
+class _OneAtATime:
+    """Steps an iterator that can't be stepped by two workers at once."""
+
+    def __init__(self) -> None:
+        self._lock = anyio.Lock()
+        self._taken = 0
+        self._exhausted = False
+
+    async def next(self) -> tuple[int, Any] | None:
+        async with self._lock:
+            if self._exhausted:
+                return None
+            item = await self._step()
+            self._exhausted = item is _END
+            self._taken += 1
+            return None if self._exhausted else (self._taken - 1, item)
+
+    async def _step(self) -> Any:
+        raise NotImplementedError
+
+
+_END: Final = object()
+
+
+class _Awaited(_OneAtATime):
+    def __init__(self, iterator: AsyncIterator[Any]) -> None:
+        super().__init__()
+        self._iterator = iterator
+
+    async def _step(self) -> Any:
+        return await anext(self._iterator, _END)
+
+    async def aclose(self) -> None:
+        if isinstance(self._iterator, AsyncGenerator):
+            await self._iterator.aclose()
+
+
+class _Threaded(_OneAtATime):
+    """A plain iterator, stepped outside of the loop's thread, so that it may block, or call a blocking client."""
+
+    def __init__(self, iterator: Any) -> None:
+        super().__init__()
+        self._iterator = iterator
+
+    async def _step(self) -> Any:
+        return await anyio.to_thread.run_sync(next, self._iterator, _END, abandon_on_cancel=True)
+
+    async def aclose(self) -> None:
+        pass
+
+
+# -- the two ways to use it --------------------------------------------------------------------------
+
+
+async def gather(
+    bulk: Bulk[Request, Result], on_progress: Progress | None, into: BulkResult[Request, Result] | None
+) -> BulkResult[Request, Result]:
+    """Do it all, and give one outcome for each request; whatever cuts it short carries what there is."""
+    result: BulkResult[Request, Result] = BulkResult() if into is None else into
+    result.outcomes.clear()
+    began = loop_time()
+    ended: dict[int, Outcome[Request, Result]] = {}
+
+    async def keep(outcome: Outcome[Request, Result], _: Work | None) -> None:
+        ended[outcome.index] = outcome
+        if on_progress is not None:
+            told = on_progress(len(ended), None if bulk.sized is None else len(bulk.sized))
+            if inspect.isawaitable(told):
+                await told
+
+    def finish() -> None:
+        requests = dict(enumerate(bulk.sized or ()))
+        missing = requests.keys() - ended.keys()
+        unreached = NotSent("not sent: the bulk call ended before its turn came")
+        for index in missing:
+            ended[index] = Outcome(index, requests[index], error=unreached)
+        result.outcomes[:] = [ended[index] for index in sorted(ended)]
+        result.elapsed = loop_time() - began
+
+    try:
+        await bulk.run(keep, lambda outcome, _: ended.__setitem__(outcome.index, outcome))
+    except BaseException as cut_short:
+        finish()
+        cut_short.bulk_result = result  # type: ignore[attr-defined]
+        raise
+    finish()
+    return result
+
+
+async def stream(bulk: Bulk[Request, Result]) -> AsyncGenerator[Outcome[Request, Result]]:
+    """Give outcomes as they come; a slow consumer slows the sending."""
+    sending, receiving = anyio.create_memory_object_stream[tuple[Outcome[Request, Result], Work | None]](
+        bulk.max_concurrency
+    )
+
+    async def hand(outcome: Outcome[Request, Result], work: Work | None) -> None:
+        try:
+            await sending.send((outcome, work))
+        except BaseException:
+            _abandon(work)
+            raise
+
+    async def run() -> None:
+        async with sending:
+            await bulk.run(hand, lambda _, work: work.abandon())
+
+    # A task of its own: a task group can't be left open over a yield.
+    task = asyncio.get_running_loop().create_task(run())
+    try:
+        async for outcome, _ in receiving:
+            yield outcome
+        await task
+    finally:
+        task.cancel()
+        with anyio.CancelScope(shield=True):
+            await asyncio.wait([task])
+        while (unread := _unread(receiving)) is not None:
+            _abandon(unread[1])
+        receiving.close()
+
+
+def _unread(receiving: MemoryObjectReceiveStream[T]) -> T | None:
+    try:
+        return receiving.receive_nowait()
+    except (anyio.WouldBlock, anyio.EndOfStream):
+        return None
+
+
+def _abandon(work: Work | None) -> None:
+    if work is not None:
+        work.abandon()

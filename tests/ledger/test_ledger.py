@@ -1,0 +1,701 @@
+"""What the ledger concludes, rule by rule. Times are seconds on one timeline; nothing here waits."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections import deque
+from collections.abc import Callable
+from decimal import Decimal
+from statistics import median
+from time import perf_counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mizar_async._ledger.ledger import (
+    Absent,
+    Answered,
+    Closed,
+    Closing,
+    Doubted,
+    GaveUp,
+    Kind,
+    Ledger,
+    Listed,
+    Opened,
+    Refused,
+    Row,
+    Sending,
+    Swept,
+    Unclaimed,
+    Undecidable,
+    Vanished,
+    Verdict,
+)
+from mizar_async._ledger.server_clock import ServerClock
+
+LONG = Kind("BTC", "USDT", Decimal("0.3"), True)
+OTHER = Kind("ETH", "USDT", Decimal("0.3"), True)
+EVER = -math.inf, math.inf
+
+
+@pytest.fixture
+def ledger() -> Ledger:
+    """A ledger whose strategy had position 5 open at the start."""
+    ledger = Ledger()
+    assert listed(ledger, 0.0, 5) == []
+    return ledger
+
+
+@pytest.fixture
+def fresh() -> Ledger:
+    """A ledger that has seen no list yet."""
+    return Ledger()
+
+
+def send(
+    ledger: Ledger,
+    *attempts: int,
+    at: float = 1.0,
+    kind: Kind = LONG,
+    others_close: bool = False,
+    settle_time: float = 15.0,
+) -> None:
+    """Attempts with a time-out of 10 s: sent at 1, the window ends at 26, and absence is proven after 27."""
+    for attempt in attempts:
+        ledger.take(Sending(attempt, kind, at, 10.0, settle_time, 1.0, others_close))
+
+
+def doubt(ledger: Ledger, *attempts: int, at: float = 11.0, said_yes: bool = False) -> list[Verdict]:
+    return [verdict for attempt in attempts for verdict in ledger.take(Doubted(attempt, at, said_yes))]
+
+
+def listed(ledger: Ledger, asked_at: float, *shown: int | Row, clock_on: bool = True) -> list[Verdict]:
+    rows = tuple(row if isinstance(row, Row) else Row(row, LONG, *EVER) for row in shown)
+    return ledger.take(Listed(asked_at, asked_at + 0.1, rows, clock_on))
+
+
+def test_an_answer_names_the_position_and_ends_the_attempt(ledger: Ledger) -> None:
+    send(ledger, 1)
+    assert set(ledger.in_flight) == {1}
+    assert ledger.take(Answered(1, 6, 1.5)) == [Opened(1, 6, waited_for=True)]
+    assert (ledger.owner(6), set(ledger.open_positions), set(ledger.in_flight), ledger.waits) == (1, {6}, set(), False)
+
+
+def test_a_refused_attempt_leaves_nothing_behind(ledger: Ledger) -> None:
+    send(ledger, 1)
+    assert ledger.take(Refused(1)) == []
+    assert (set(ledger.in_flight), set(ledger.in_doubt), ledger.waits) == (set(), set(), False)
+
+
+def test_an_attempt_in_doubt_that_is_refused_after_all_opened_nothing(ledger: Ledger) -> None:
+    send(ledger, 1)
+    doubt(ledger, 1)
+    assert ledger.take(Refused(1)) == [Absent(1, waited_for=True)]
+    assert ledger.waits is False
+
+
+def test_a_new_position_belongs_to_the_attempt_in_doubt(ledger: Ledger) -> None:
+    send(ledger, 1)
+    doubt(ledger, 1)
+    assert set(ledger.in_doubt) == {1}
+    assert listed(ledger, 12.0, 5, 6) == [Opened(1, 6, waited_for=True)]
+    assert ledger.owner(6) == 1
+
+
+def test_a_position_waits_while_an_older_attempt_in_flight_may_own_it(ledger: Ledger) -> None:
+    send(ledger, 1, 2)
+    doubt(ledger, 1)
+    assert listed(ledger, 12.0, 5, 6) == []
+    assert (ledger.candidates(1), ledger.candidates(2), ledger.owner(6)) == ((6,), (6,), None)
+    assert ledger.take(Answered(2, 6, 12.5)) == [Opened(2, 6, waited_for=True)]
+    assert listed(ledger, 27.5, 5, 6) == [Absent(1, waited_for=True)]
+
+
+def test_a_position_does_not_wait_for_an_attempt_sent_after_it_was_listed(ledger: Ledger) -> None:
+    send(ledger, 1, 2)
+    doubt(ledger, 1)
+    listed(ledger, 12.0, 5, 6)
+    send(ledger, 3, at=12.5)
+    assert ledger.candidates(3) == ()
+    assert doubt(ledger, 2, at=13.0) == [Opened(1, 6, waited_for=True)]
+
+
+def test_a_position_is_not_given_to_an_attempt_sent_after_it_was_listed(ledger: Ledger) -> None:
+    send(ledger, 1, 2)
+    ledger.take(Answered(1, 3, 1.5))  # ids do not grow, so that floors tell nothing
+    assert listed(ledger, 2.0, 5, 3, 6) == []
+    send(ledger, 3, at=2.5)
+    doubt(ledger, 3)
+    assert ledger.take(Refused(2)) == [Unclaimed(6, ())]
+
+
+def test_of_two_in_doubt_the_one_whose_window_ends_first_gets_the_position(ledger: Ledger) -> None:
+    send(ledger, 1, settle_time=30.0)
+    send(ledger, 2)
+    doubt(ledger, 1, 2)
+    assert listed(ledger, 12.0, 5, 6) == [Opened(2, 6, waited_for=True)]
+
+
+def test_positions_go_out_in_the_order_of_their_ids(ledger: Ledger) -> None:
+    send(ledger, 1, 2)
+    doubt(ledger, 1, 2)
+    assert listed(ledger, 12.0, 7, 5, 6) == [Opened(1, 6, waited_for=True), Opened(2, 7, waited_for=True)]
+
+
+@pytest.mark.parametrize(
+    ("echo", "same"),
+    [
+        pytest.param(Kind("btc", "Usdt", Decimal("0.3"), True), True, id="a pair in another case"),
+        pytest.param(Kind("BTC", "USDT", Decimal("0.30"), True), True, id="a size with another number of digits"),
+        pytest.param(Kind("BTC", "USDT", Decimal("0.300000004"), True), True, id="a size that was rounded"),
+        pytest.param(Kind("BTC", "USDT", Decimal("0.30000001"), True), True, id="a size just across the border above"),
+        pytest.param(Kind("BTC", "USDT", Decimal("0.29999999"), True), True, id="a size just across the border below"),
+        pytest.param(Kind("BTC", "USDT", Decimal("0.30000003"), True), False, id="another size"),
+        pytest.param(Kind("BTC", "USDT", Decimal("0.3"), False), False, id="the other side"),
+        pytest.param(Kind("BTC", "USDC", Decimal("0.3"), True), False, id="another pair"),
+        pytest.param(Kind("BTC", "USDT", Decimal("NaN"), True), False, id="a size that is no number"),
+        pytest.param(Kind("BTC", "USDT", Decimal("1E+99999"), True), False, id="a size beyond all numbers"),
+    ],
+)
+def test_a_listed_position_is_of_the_attempts_kind(ledger: Ledger, echo: Kind, same: bool) -> None:
+    send(ledger, 1)
+    doubt(ledger, 1)
+    verdicts = listed(ledger, 12.0, 5, Row(6, echo, *EVER))
+    assert verdicts == ([Opened(1, 6, waited_for=True)] if same else [Unclaimed(6, ())])
+
+
+@given(st.decimals(min_value="0.00000001", max_value=1, places=10), st.integers(-100, 100))
+def test_sizes_within_a_hundred_millionth_are_the_same_wherever_the_border_lies(size: Decimal, off: int) -> None:
+    ledger = Ledger()
+    listed(ledger, 0.0, 5)
+    send(ledger, 1, kind=Kind("BTC", "USDT", size, True))
+    doubt(ledger, 1)
+    echo = Kind("BTC", "USDT", size + Decimal(off) / 10**10, True)
+    assert listed(ledger, 12.0, 5, Row(6, echo, *EVER)) == [Opened(1, 6, waited_for=True)]
+
+
+def test_an_id_that_was_known_before_sending_is_not_the_attempts(ledger: Ledger) -> None:
+    send(ledger, 1)
+    doubt(ledger, 1)
+    assert listed(ledger, 12.0, 5, 4) == [Unclaimed(4, ())]
+
+
+def test_floors_are_off_once_an_answer_has_shown_that_ids_do_not_grow(ledger: Ledger) -> None:
+    send(ledger, 1, 2)
+    ledger.take(Answered(2, 3, 1.5))
+    doubt(ledger, 1)
+    assert listed(ledger, 12.0, 5, 3, 4) == [Opened(1, 4, waited_for=True)]
+
+
+@pytest.mark.parametrize(
+    ("earliest", "latest", "verdicts"),
+    [
+        pytest.param(0.0, 0.9, [Unclaimed(6, ())], id="before it was sent"),
+        pytest.param(0.0, 1.0, [Opened(1, 6, waited_for=True)], id="perhaps as it was sent"),
+        pytest.param(26.0, 26.1, [Opened(1, 6, waited_for=True)], id="perhaps as its window ended"),
+        pytest.param(26.1, 26.2, [Unclaimed(6, (1,))], id="after its window had ended"),
+    ],
+)
+def test_the_time_of_opening_must_lie_in_the_window(
+    ledger: Ledger, earliest: float, latest: float, verdicts: list[Verdict]
+) -> None:
+    send(ledger, 1)
+    doubt(ledger, 1)
+    assert listed(ledger, 26.5, 5, Row(6, LONG, earliest, latest)) == verdicts
+
+
+@pytest.mark.parametrize(
+    ("asked_at", "ends"),
+    [pytest.param(27.0, False, id="within the lag"), pytest.param(27.01, True, id="after the lag")],
+)
+def test_absence_is_proven_by_a_list_asked_for_after_the_window_and_the_lag(
+    ledger: Ledger, asked_at: float, ends: bool
+) -> None:
+    send(ledger, 1)
+    doubt(ledger, 1)
+    assert listed(ledger, asked_at, 5) == ([Absent(1, waited_for=True)] if ends else [])
+
+
+@pytest.mark.parametrize(
+    ("doubted_at", "window_end"),
+    [pytest.param(1.5, 26.0, id="an early reset"), pytest.param(20.0, 35.0, id="given up late")],
+)
+def test_the_window_ends_a_settle_time_after_the_later_of_time_out_and_giving_up(
+    ledger: Ledger, doubted_at: float, window_end: float
+) -> None:
+    send(ledger, 1)
+    doubt(ledger, 1, at=doubted_at)
+    assert listed(ledger, window_end + 0.9, 5) == []
+    assert listed(ledger, window_end + 1.1, 5) == [Absent(1, waited_for=True)]
+
+
+def test_nothing_is_absent_while_a_position_may_be_its(ledger: Ledger) -> None:
+    send(ledger, 1)
+    doubt(ledger, 1)
+    send(ledger, 2, at=20.0)
+    assert listed(ledger, 28.0, 5, 6) == []
+    assert ledger.waits
+    assert ledger.take(Answered(2, 6, 28.5)) == [Opened(2, 6, waited_for=True), Absent(1, waited_for=True)]
+
+
+def test_a_list_that_lacks_what_is_known_to_be_open_proves_no_absence(ledger: Ledger) -> None:
+    send(ledger, 1, 2)
+    doubt(ledger, 1)
+    ledger.take(Answered(2, 6, 20.0))
+    assert listed(ledger, 28.0, 5) == []
+    assert ledger.proven_until < 26.0
+    assert listed(ledger, 28.5, 5, 6) == [Absent(1, waited_for=True)]
+
+
+def test_a_list_that_shows_what_was_closed_before_proves_no_absence(ledger: Ledger) -> None:
+    send(ledger, 1, 2)
+    doubt(ledger, 1)
+    ledger.take(Answered(2, 6, 20.0))
+    ledger.take(Closing(6))
+    ledger.take(Closed(6, 21.0))
+    assert listed(ledger, 28.0, 5, 6) == []
+    assert listed(ledger, 28.5, 5) == [Absent(1, waited_for=True)]
+
+
+def test_a_list_within_the_lag_may_lack_the_new_and_show_the_closed(ledger: Ledger) -> None:
+    send(ledger, 1, 2, 3)
+    doubt(ledger, 1)
+    ledger.take(Answered(2, 6, 27.5))
+    ledger.take(Answered(3, 7, 20.0))
+    ledger.take(Closing(7))
+    ledger.take(Closed(7, 27.5))
+    assert listed(ledger, 28.0, 5, 7) == [Absent(1, waited_for=True)]
+
+
+def test_a_stale_list_proves_presence(ledger: Ledger) -> None:
+    send(ledger, 1, 2)
+    doubt(ledger, 1)
+    ledger.take(Answered(2, 7, 20.0))
+    assert listed(ledger, 28.0, 5, 6) == [Opened(1, 6, waited_for=True)]
+
+
+def test_what_is_missing_for_long_has_vanished(ledger: Ledger) -> None:
+    send(ledger, 1)
+    ledger.take(Answered(1, 6, 1.5))
+    assert listed(ledger, 10.0, 5) == []
+    assert listed(ledger, 16.0, 5) == []
+    assert listed(ledger, 16.1, 5) == [Vanished(6)]
+    assert (ledger.owner(6), set(ledger.open_positions)) == (None, set())
+
+
+def test_what_is_missing_now_and_then_has_not_vanished(ledger: Ledger) -> None:
+    send(ledger, 1)
+    ledger.take(Answered(1, 6, 1.5))
+    assert listed(ledger, 10.0, 5) == listed(ledger, 14.0, 5, 6) == listed(ledger, 17.0, 5) == []
+    assert set(ledger.open_positions) == {6}
+
+
+def test_what_had_vanished_and_comes_back_is_still_its_owners(ledger: Ledger) -> None:
+    send(ledger, 1)
+    ledger.take(Answered(1, 6, 1.5))
+    listed(ledger, 10.0, 5)
+    listed(ledger, 16.1, 5)
+    assert listed(ledger, 17.0, 5, 6) == []
+    assert ledger.owner(6) == 1
+
+
+def test_what_is_being_closed_may_be_missing(ledger: Ledger) -> None:
+    send(ledger, 1, 2)
+    doubt(ledger, 2)
+    ledger.take(Answered(1, 6, 12.0))
+    ledger.take(Closing(6))
+    assert set(ledger.open_positions) == set()
+    assert listed(ledger, 28.0, 5) == [Absent(2, waited_for=True)]
+
+
+def test_an_open_that_said_yes_is_never_absent(ledger: Ledger) -> None:
+    send(ledger, 1)
+    doubt(ledger, 1, at=2.0, said_yes=True)
+    assert listed(ledger, 28.0, 5) == [Undecidable(1, waited_for=True, candidates=())]
+
+
+def test_an_open_that_said_yes_trades_with_an_equal_that_opened_nothing(ledger: Ledger) -> None:
+    send(ledger, 1, settle_time=0.0)
+    send(ledger, 2, at=1.1)
+    ledger.take(Doubted(1, 1.05))
+    ledger.take(Doubted(2, 20.0, said_yes=True))
+    assert listed(ledger, 20.5, 5, Row(6, LONG, 5.0, 6.0)) == [Opened(1, 6, waited_for=True)]
+    assert listed(ledger, 28.0, 5, 6) == [Absent(2, waited_for=True)]
+
+
+def test_what_others_may_have_closed_is_undecidable(ledger: Ledger) -> None:
+    send(ledger, 1, others_close=True)
+    doubt(ledger, 1)
+    assert listed(ledger, 28.0, 5) == [Undecidable(1, waited_for=True, candidates=())]
+
+
+@pytest.mark.parametrize("in_flight", [True, False], ids=["in flight", "in doubt"])
+def test_a_close_all_may_have_closed_it_unseen(ledger: Ledger, in_flight: bool) -> None:
+    send(ledger, 1)
+    if in_flight:
+        ledger.take(Swept(5.0))
+    doubt(ledger, 1)
+    if not in_flight:
+        ledger.take(Swept(15.0))
+    assert listed(ledger, 28.0) == [Undecidable(1, waited_for=True, candidates=())]
+
+
+def test_a_close_all_does_not_matter_to_what_is_sent_after_it(ledger: Ledger) -> None:
+    ledger.take(Swept(0.5))
+    send(ledger, 1)
+    doubt(ledger, 1)
+    assert listed(ledger, 28.0) == [Absent(1, waited_for=True)]
+
+
+def test_the_doubt_of_a_close_all_moves_to_the_equal_whose_position_is_taken(ledger: Ledger) -> None:
+    send(ledger, 1)
+    doubt(ledger, 1, at=2.0)
+    ledger.take(Swept(3.0))
+    send(ledger, 2, at=4.0)
+    doubt(ledger, 2, at=14.0)
+    assert listed(ledger, 15.0, 6) == [Opened(1, 6, waited_for=True)]
+    assert listed(ledger, 31.0, 6) == [Undecidable(2, waited_for=True, candidates=())]
+
+
+def test_after_a_close_all_nothing_vanishes(ledger: Ledger) -> None:
+    send(ledger, 1)
+    ledger.take(Answered(1, 6, 1.5))
+    ledger.take(Swept(3.0))
+    assert set(ledger.open_positions) == set()
+    assert listed(ledger, 10.0) == listed(ledger, 20.0) == []
+    assert ledger.proven_until == 19.0
+
+
+def test_what_a_close_all_has_left_is_known_to_be_open_again(ledger: Ledger) -> None:
+    send(ledger, 1)
+    ledger.take(Answered(1, 6, 1.5))
+    ledger.take(Swept(3.0))
+    listed(ledger, 10.0, 6)
+    assert set(ledger.open_positions) == {6}
+
+
+def test_who_gave_up_is_followed_up(ledger: Ledger) -> None:
+    send(ledger, 1, 2)
+    doubt(ledger, 1)
+    assert ledger.take(GaveUp(1)) == ledger.take(GaveUp(2)) == []
+    doubt(ledger, 2)
+    assert listed(ledger, 12.0, 5, 6) == [Opened(1, 6, waited_for=False)]
+    assert listed(ledger, 28.0, 5, 6) == [Absent(2, waited_for=False)]
+
+
+def test_a_stranger_is_reported_once(ledger: Ledger) -> None:
+    assert listed(ledger, 1.0, 5, Row(6, OTHER, *EVER)) == [Unclaimed(6, ())]
+    assert listed(ledger, 2.0, 5, Row(6, OTHER, *EVER)) == []
+
+
+def test_a_stranger_that_comes_and_goes_is_reported_once(ledger: Ledger) -> None:
+    assert listed(ledger, 1.0, 5, 6) == [Unclaimed(6, ())]
+    assert listed(ledger, 3.0, 5) == listed(ledger, 5.0, 5, 6) == []
+
+
+def test_what_was_there_at_the_start_is_not_reported(fresh: Ledger) -> None:
+    assert not fresh.has_baseline
+    assert listed(fresh, 0.0, 5, 6) == []
+    assert fresh.has_baseline
+    assert listed(fresh, 1.0, 5, 6) == []
+
+
+def test_a_position_that_came_too_late_names_the_call_it_may_belong_to(ledger: Ledger) -> None:
+    send(ledger, 1)
+    doubt(ledger, 1)
+    listed(ledger, 28.0, 5)
+    assert listed(ledger, 40.0, 5, Row(6, LONG, 39.0, 39.1)) == [Unclaimed(6, (1,))]
+
+
+def test_a_closed_position_does_not_come_back_as_unclaimed(ledger: Ledger) -> None:
+    send(ledger, 1)
+    ledger.take(Answered(1, 6, 1.5))
+    ledger.take(Closing(6))
+    ledger.take(Closed(6, 2.0))
+    ledger.take(Closed(9, 2.0))
+    assert (ledger.owner(6), set(ledger.open_positions)) == (None, set())
+    assert listed(ledger, 2.1, 5, 6, 9) == listed(ledger, 100.0, 5, 6, 9) == []
+
+
+def test_whoever_opened_what_was_closed_before_it_had_an_owner_is_told(ledger: Ledger) -> None:
+    send(ledger, 1, 2)
+    doubt(ledger, 1)
+    listed(ledger, 12.0, 5, 6)
+    ledger.take(Closed(6, 12.5))
+    assert ledger.take(Refused(2)) == [Opened(1, 6, waited_for=True)]
+    assert set(ledger.open_positions) == set()
+
+
+def test_what_was_closed_before_anybody_owned_it_is_not_reported(ledger: Ledger) -> None:
+    send(ledger, 1)
+    listed(ledger, 2.0, 5, 6)
+    ledger.take(Closed(6, 2.5))
+    assert ledger.take(Answered(1, 7, 3.0)) == [Opened(1, 7, waited_for=True)]
+    assert not ledger.waits
+
+
+def test_a_late_answer_gives_the_position_to_an_attempt_in_doubt(ledger: Ledger) -> None:
+    send(ledger, 1)
+    doubt(ledger, 1)
+    assert ledger.take(Answered(1, 6, 13.0)) == [Opened(1, 6, waited_for=True)]
+    assert not ledger.in_doubt
+
+
+def test_a_late_answer_after_the_end_gives_the_position_all_the_same(ledger: Ledger) -> None:
+    send(ledger, 1)
+    doubt(ledger, 1)
+    listed(ledger, 28.0, 5)
+    assert ledger.take(Answered(1, 6, 29.0)) == [Opened(1, 6, waited_for=False)]
+    assert listed(ledger, 31.0, 5, 6) == []
+
+
+def test_a_late_answer_that_names_what_an_equal_was_given_trades_places(ledger: Ledger) -> None:
+    send(ledger, 1, 2)
+    doubt(ledger, 1, 2)
+    assert listed(ledger, 12.0, 5, 6) == [Opened(1, 6, waited_for=True)]
+    assert ledger.take(Answered(2, 6, 13.0)) == []
+    assert (ledger.owner(6), set(ledger.in_doubt)) == (1, {2})
+    assert listed(ledger, 14.0, 5, 6, 7) == [Opened(2, 7, waited_for=True)]
+
+
+def test_an_attempt_that_took_an_equals_place_ends_by_that_equals_window(ledger: Ledger) -> None:
+    send(ledger, 1)
+    send(ledger, 2, settle_time=60.0)
+    doubt(ledger, 1, 2)
+    listed(ledger, 12.0, 5, 6)
+    ledger.take(Answered(2, 6, 13.0))
+    assert listed(ledger, 28.0, 5, 6) == [Absent(2, waited_for=True)]
+
+
+def test_a_late_answer_of_one_given_anothers_position_frees_its_own(ledger: Ledger) -> None:
+    send(ledger, 1, 2)
+    doubt(ledger, 1, 2)
+    listed(ledger, 12.0, 5, 6)
+    assert ledger.take(Answered(1, 7, 13.0)) == [Opened(2, 7, waited_for=True)]
+    assert (ledger.owner(6), ledger.owner(7)) == (1, 2)
+
+
+def test_a_late_answer_that_frees_what_nobody_may_own_is_reported(ledger: Ledger) -> None:
+    send(ledger, 1)
+    doubt(ledger, 1)
+    listed(ledger, 12.0, 5, 6)
+    assert ledger.take(Answered(1, 7, 13.0)) == [Unclaimed(7, ())]
+
+
+def test_a_position_that_was_answered_to_one_is_never_given_to_another(ledger: Ledger) -> None:
+    send(ledger, 1, 2)
+    ledger.take(Answered(1, 6, 2.0))
+    assert ledger.take(Answered(2, 6, 2.5)) == []
+    assert (ledger.owner(6), set(ledger.in_doubt)) == (1, {2})
+    assert listed(ledger, 28.0, 5, 6) == [Undecidable(2, waited_for=True, candidates=())]
+
+
+def test_without_a_baseline_a_position_is_adopted_by_its_time_of_opening(fresh: Ledger) -> None:
+    send(fresh, 1)
+    doubt(fresh, 1)
+    assert listed(fresh, 12.0, Row(4, LONG, -9.0, -8.9), Row(6, LONG, 2.0, 2.1)) == [Opened(1, 6, waited_for=True)]
+
+
+def test_without_a_baseline_an_undated_position_is_a_candidate_and_never_adopted(fresh: Ledger) -> None:
+    send(fresh, 1)
+    doubt(fresh, 1)
+    assert listed(fresh, 12.0, 6) == []
+    assert fresh.candidates(1) == (6,)
+    assert listed(fresh, 28.0, 6) == [Undecidable(1, waited_for=True, candidates=(6,)), Unclaimed(6, (1,))]
+    assert (fresh.owner(6), fresh.waits) == (None, False)
+
+
+def test_an_undated_position_is_adopted_once_it_can_be_dated(fresh: Ledger) -> None:
+    send(fresh, 1)
+    doubt(fresh, 1)
+    listed(fresh, 12.0, 6)
+    assert listed(fresh, 13.0, Row(6, LONG, 2.0, 2.1)) == [Opened(1, 6, waited_for=True)]
+
+
+@pytest.mark.parametrize("clock_on", [True, False], ids=["clock on", "clock off"])
+def test_without_a_baseline_absence_needs_the_clock(fresh: Ledger, clock_on: bool) -> None:
+    send(fresh, 1)
+    doubt(fresh, 1)
+    end = Absent(1, waited_for=True) if clock_on else Undecidable(1, waited_for=True, candidates=())
+    assert listed(fresh, 28.0, clock_on=clock_on) == [end]
+
+
+def test_with_a_baseline_absence_needs_no_clock(ledger: Ledger) -> None:
+    send(ledger, 1)
+    doubt(ledger, 1)
+    assert listed(ledger, 28.0, 5, clock_on=False) == [Absent(1, waited_for=True)]
+
+
+def test_a_first_list_that_comes_while_an_open_is_in_flight_does_not_report_what_was_there_before(
+    fresh: Ledger,
+) -> None:
+    send(fresh, 1)
+    assert listed(fresh, 2.0, 4, Row(5, OTHER, *EVER), clock_on=False) == []
+    assert fresh.take(Answered(1, 6, 3.0)) == [Opened(1, 6, waited_for=True)]
+    assert not fresh.waits
+
+
+def test_events_of_attempts_that_are_not_known_change_nothing(ledger: Ledger) -> None:
+    for event in (Answered(9, 6, 1.0), Refused(9), Doubted(9, 1.0), GaveUp(9), Closing(9)):
+        assert ledger.take(event) == []
+    assert ledger.candidates(9) == ()
+    assert not ledger.waits
+
+
+def test_its_repr_tells_what_is_going_on(ledger: Ledger) -> None:
+    send(ledger, 1, 2, 3)
+    ledger.take(Answered(1, 6, 1.5))
+    doubt(ledger, 2)
+    assert repr(ledger) == "<Ledger: 1 in flight, 1 in doubt, 1 open, 0 unowned, proven until -1>"
+
+
+@given(st.permutations(range(6, 12)), st.integers(0, 6))
+def test_the_order_of_rows_does_not_matter(ids: list[int], others: int) -> None:
+    ledger = Ledger()
+    listed(ledger, 0.0, 5)
+    send(ledger, *range(6 - others))
+    doubt(ledger, *range(6 - others))
+    verdicts = listed(ledger, 12.0, 5, *ids)
+    given_away = [verdict.position_id for verdict in verdicts if isinstance(verdict, Opened)]
+    assert given_away == list(range(6, 12 - others))
+
+
+def size_of(ledger: Ledger) -> int:
+    """How many things it remembers, in all that it consists of."""
+    seen: set[int] = set()
+    queue: list[object] = [ledger]
+    while queue:
+        thing = queue.pop()
+        if id(thing) in seen or isinstance(thing, (str, float, int, type(None), Decimal)):
+            continue
+        seen.add(id(thing))
+        if isinstance(thing, dict):
+            queue.extend(thing.values())
+        elif isinstance(thing, (list, tuple, set, deque)):
+            queue.extend(thing)
+        else:
+            fields = getattr(type(thing), "__slots__", ())
+            queue.extend(getattr(thing, name) for name in fields if name != "__weakref__")
+            queue.extend(vars(thing).values() if hasattr(thing, "__dict__") else ())
+    return len(seen)
+
+
+def open_and_close(ledger: Ledger, cycle: int, now: float) -> None:
+    send(ledger, cycle, at=now)
+    ledger.take(Answered(cycle, cycle, now))
+    ledger.take(Closing(cycle))
+    ledger.take(Closed(cycle, now))
+
+
+def open_and_sweep(ledger: Ledger, cycle: int, now: float) -> None:
+    send(ledger, cycle, at=now)
+    ledger.take(Answered(cycle, cycle, now))
+    ledger.take(Swept(now))
+    if cycle % 10 == 0:
+        listed(ledger, now + 0.5)
+
+
+def doubt_and_find(ledger: Ledger, cycle: int, now: float) -> None:
+    send(ledger, cycle, at=now, settle_time=1.0, kind=Kind("BTC", "USDT", Decimal(cycle) / 10**7, True))
+    doubt(ledger, cycle, at=now)
+    if cycle % 50 == 0:
+        listed(ledger, now + 20, cycle, Row(cycle + 1, OTHER, *EVER))
+
+
+@pytest.mark.parametrize("live", [open_and_close, open_and_sweep, doubt_and_find])
+def test_an_endless_run_needs_constant_memory(live: Callable[[Ledger, int, float], None]) -> None:
+    ledger = Ledger()
+    listed(ledger, 0.0)
+    sizes = []
+    for cycle in range(1, 100_001):
+        live(ledger, cycle, cycle * 2.0)
+        if cycle in (10_000, 100_000):
+            sizes.append(size_of(ledger))
+    assert sizes[1] <= sizes[0] * 1.1 + 100
+
+
+def seconds_per_call(in_doubt: int) -> float:
+    """From sending to the verdicts, half of them opened, with 10,000 other positions of the kind in every list."""
+    others = tuple(Row(number, LONG, *EVER) for number in range(10_000))
+    opened = tuple(Row(20_000 + number, LONG, *EVER) for number in range(0, in_doubt, 2))
+    ledger = Ledger()
+    ledger.take(Listed(0.0, 0.1, others))
+    began = perf_counter()
+    send(ledger, *range(in_doubt))
+    doubt(ledger, *range(in_doubt))
+    listed(ledger, 12.0, *others, *opened)
+    listed(ledger, 28.0, *others, *opened)
+    took = perf_counter() - began
+    assert not ledger.in_doubt
+    began = perf_counter()
+    listed(ledger, 29.0, *others, *opened)  # what a list costs by itself, with nothing in doubt
+    return (took - 2 * (perf_counter() - began)) / in_doubt
+
+
+def test_five_thousand_in_doubt_cost_no_more_each_than_twice_a_hundred() -> None:
+    # The median: a hundred are over in 2 ms, most of which is the lists, so that noise could make them look free.
+    few = median(seconds_per_call(100) for _ in range(15))
+    many = min(seconds_per_call(5_000) for _ in range(3))
+    assert many < 2 * few
+
+
+def test_the_clock_is_off_until_two_samples_a_second_apart_agree() -> None:
+    clock = ServerClock()
+    assert clock.when(5_000, 0.0) == EVER
+    clock.sample(0.0, 0.1, 5_050)
+    clock.sample(0.5, 0.6, 5_550)
+    assert (clock.on, clock.when(5_050, 0.6)) == (False, EVER)
+    clock.sample(1.2, 1.3, 6_250)
+    assert clock.on
+    earliest, latest = clock.when(5_050, 1.3)
+    assert -0.01 < earliest < 0.05 < latest < 0.11
+
+
+@pytest.mark.parametrize("rate", [0.1, 1.5, 3.0, 60.0])
+@pytest.mark.parametrize("apart", [0.01, 0.3, 1.5, 20.0])
+def test_the_clock_of_a_venue_at_another_rate_stays_off(rate: float, apart: float) -> None:
+    clock = ServerClock()
+    rng = random.Random(7)
+    for step in range(100):
+        sent = step * apart
+        clock.sample(sent, sent + 0.05, int((1_000 + (sent + rng.uniform(0, 0.05)) * rate) * 1000))
+        assert not clock.on
+
+
+def test_a_clock_that_contradicts_itself_is_off_until_two_new_samples_agree() -> None:
+    clock = ServerClock()
+    for second in range(3):
+        clock.sample(second, second + 0.01, second * 1000)
+    assert clock.on
+    clock.sample(3.0, 3.01, 9_000)
+    assert not clock.on
+    clock.sample(5.0, 5.01, 11_000)
+    assert clock.on
+    earliest, latest = clock.when(10_000, 5.0)
+    assert 3.9 < earliest < 4.0 < latest < 4.1
+
+
+@given(st.floats(-1e5, 1e5), st.floats(-1e-4, 1e-4), st.lists(st.floats(0.01, 20), min_size=3, max_size=30))
+def test_the_clock_dates_within_its_bounds(offset: float, drift: float, gaps: list[float]) -> None:
+    clock, now = ServerClock(), 100.0
+
+    def served(at: float) -> int:
+        return math.floor((2e9 + offset + at * (1 + drift)) * 1000)
+
+    for gap in gaps:
+        now += gap
+        clock.sample(now - 0.005, now, served(now - 0.003))
+    for ago in (0.0, 1.0, 60.0):
+        earliest, latest = clock.when(served(now - ago), now)
+        assert earliest <= now - ago <= latest
+
+
+def test_its_clock_says_in_its_repr_what_it_knows() -> None:
+    clock = ServerClock()
+    assert repr(clock) == "<ServerClock: off>"
+    clock.sample(0.0, 0.0, 2_000)
+    clock.sample(2.0, 2.0, 4_000)
+    assert repr(clock) == "<ServerClock: offset 2.000 to 2.001 s>"
