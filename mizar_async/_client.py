@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 import attrs
 
-from ._account.account import Listener, own_account, shared_account
+from ._account.account import Listener
+from ._account.registry import own_account, shared_account
 from ._api import endpoints
 from ._api.checks import Size, whole_number
 from ._api.trading import (
@@ -29,16 +30,16 @@ from ._api.trading import (
     check_open,
 )
 from ._clock import Clock
-from ._options import Options, clipped
-from ._wire.address import Address, ApiKey, check_trust
+from ._options import Options, seconds
+from ._wire.address import IN_PROCESS, Address, ApiKey, check_trust
 from ._wire.channel import Channel
-from ._wire.in_flight import Place
+from ._writes import doubts
 from ._writes.bulk import Bulk, Progress, Requests, gather, stream
 from ._writes.close_all import ClosingAll
 from ._writes.closes import Closing, close_alone
 from ._writes.flatten import Flattener
-from ._writes.follow_up import FollowUp
 from ._writes.opens import Opening, open_alone
+from ._writes.view import Place, View
 from .errors import OutcomeUnknown
 from .results import BulkResult, FlattenReport, Outcome, Reconciliation, believed_ids, compare
 
@@ -111,15 +112,19 @@ class AsyncMizar:
             resend_absent=resend_absent,
             grace=grace,
         )
-        self._channel = Channel(
-            address, key, account, clock or Clock(), rng or random.Random(), verify=verify, transport=transport
+        channel = Channel(
+            account.name,
+            address,
+            key,
+            account.turns,
+            clock or Clock(),
+            rng or random.Random(),
+            options.timeout,
+            verify=verify,
+            transport=transport,
         )
-        self._use(options)
-
-    def _use(self, options: Options) -> None:
-        self._options = options
-        self._follow_up = FollowUp(self._channel, options)
-        self._flattener = Flattener(self._channel, self._follow_up, options)
+        account.channels.add(channel)
+        self._view = View(channel, account, options)
 
     @classmethod
     def paper(
@@ -143,10 +148,7 @@ class AsyncMizar:
         from .paper import in_process
 
         transport, key = in_process(prices=prices, pair=pair, speed=speed, seed=seed, spread=spread)
-        mizar = cls(key, api_url="http://localhost", transport=transport)
-        mizar._channel.address = attrs.evolve(mizar._channel.address, host="in-process", environment="paper")
-        mizar._channel.account.name = "paper in-process"
-        return mizar
+        return cls(key, api_url=IN_PROCESS, transport=transport)
 
     def with_options(
         self,
@@ -165,18 +167,16 @@ class AsyncMizar:
         await mizar.with_options(timeout=5, deadline=10).close_position(position_id=17)
         """
         view = object.__new__(type(self))
-        view._listener, view._channel = self._listener, self._channel
-        view._use(
-            self._options.but(
-                timeout=timeout,
-                deadline=deadline,
-                max_retries=max_retries,
-                settle_time=settle_time,
-                listing_lag=listing_lag,
-                others_close=others_close,
-                resend_absent=resend_absent,
-                grace=grace,
-            )
+        view._listener = self._listener
+        view._view = self._view.but(
+            timeout=timeout,
+            deadline=deadline,
+            max_retries=max_retries,
+            settle_time=settle_time,
+            listing_lag=listing_lag,
+            others_close=others_close,
+            resend_absent=resend_absent,
+            grace=grace,
         )
         return view
 
@@ -184,20 +184,20 @@ class AsyncMizar:
 
     async def ping(self) -> None:
         """Ask whether the server is there and knows the key; returns if so."""
-        await self._channel.perform(endpoints.PING, Nothing(), self._options)
+        await self._view.perform(endpoints.PING, Nothing())
 
     async def server_time(self) -> int:
         """The server's clock, in milliseconds since the epoch, UTC."""
-        answer = await self._channel.perform(endpoints.SERVER_TIME, Nothing(), self._options)
+        answer = await self._view.perform(endpoints.SERVER_TIME, Nothing())
         return answer.server_time
 
     async def get_exchanges(self) -> list[Exchange]:
         """The exchanges that strategies can trade on, with their markets."""
-        return await self._channel.perform(endpoints.EXCHANGES, Nothing(), self._options)
+        return await self._view.perform(endpoints.EXCHANGES, Nothing())
 
     async def get_symbols(self, *, exchange: str, market: str | None = None) -> list[Symbol]:
         """The pairs of an exchange such as "binance", all of them or those of one `market`, SPOT or FUTURES."""
-        return await self._channel.perform(endpoints.SYMBOLS, OfMarket(exchange, market), self._options)
+        return await self._view.perform(endpoints.SYMBOLS, OfMarket(exchange, market))
 
     async def create_self_hosted_strategy(
         self, *, name: str, description: str, exchanges: Iterable[str], symbols: Iterable[str], market: str
@@ -212,14 +212,14 @@ class AsyncMizar:
         `get_all_self_hosted_strategies_info` before you publish again.
         """
         ask = PublishStrategy(name=name, description=description, exchanges=exchanges, symbols=symbols, market=market)
-        strategy = await self._channel.perform(endpoints.PUBLISH_STRATEGY, ask, self._options)
-        self._channel.account.learn([strategy])
+        strategy = await self._view.perform(endpoints.PUBLISH_STRATEGY, ask)
+        self._view.account.learn([strategy])
         return strategy
 
     async def get_all_self_hosted_strategies_info(self) -> list[Strategy]:
         """All strategies of this key, oldest first."""
-        strategies = await self._channel.perform(endpoints.STRATEGIES, Nothing(), self._options)
-        self._channel.account.learn(strategies)
+        strategies = await self._view.perform(endpoints.STRATEGIES, Nothing())
+        self._view.account.learn(strategies)
         return strategies
 
     async def open_position(
@@ -241,7 +241,7 @@ class AsyncMizar:
         ask = OpenPosition(
             strategy_id=strategy_id, base_asset=base_asset, quote_asset=quote_asset, size=size, is_long=is_long
         )
-        return await open_alone(self._open(ask))
+        return await open_alone(Opening(self._view, ask))
 
     async def close_position(self, *, position_id: int) -> ClosedPosition:
         """Close one position, and return it as the server recorded it.
@@ -251,11 +251,11 @@ class AsyncMizar:
         there
         is none, and `OutcomeUnknown` if nobody can say: the client goes on looking then.
         """
-        return await close_alone(self._close(ClosePosition(position_id)))
+        return await close_alone(Closing(self._view, ClosePosition(position_id)))
 
     async def get_all_open_positions(self, *, strategy_id: int) -> list[Position]:
         """All open positions of a strategy, oldest first: the whole list, or an error."""
-        return await self._follow_up.open_positions(OfStrategy(strategy_id), self._options)
+        return await doubts.open_positions(self._view, OfStrategy(strategy_id))
 
     async def close_all_positions(
         self, *, strategy_id: int, base_asset: str | None = None, quote_asset: str | None = None, verify: bool = False
@@ -267,7 +267,7 @@ class AsyncMizar:
         `OutcomeUnknown` with the positions that it can't tell about. Opens go on meanwhile: `flatten` stops them first.
         """
         ask = CloseAll(strategy_id=strategy_id, base_asset=base_asset, quote_asset=quote_asset)
-        return await ClosingAll(self._channel, self._follow_up, self._options, ask).run(verify=verify)
+        return await ClosingAll(self._view, ask).run(verify=verify)
 
     # -- many at once --------------------------------------------------------------------------------
 
@@ -351,13 +351,13 @@ class AsyncMizar:
         However it ends: by an exception, a cancellation, Ctrl-C, SIGTERM. What is in doubt is settled first. Raises
         `NotFlat` if that takes longer than 60 s.
         """
-        return self._flattener.guarding(whole_number("strategy_id", strategy_id))
+        return Flattener(self._view).guarding(whole_number("strategy_id", strategy_id))
 
     # -- never silently unknown ----------------------------------------------------------------------
 
     def unresolved(self) -> list[OutcomeUnknown]:
         """The calls whose outcome is unknown, oldest first, of all clients of this key and host in this process."""
-        return self._follow_up.unresolved()
+        return doubts.unresolved(self._view)
 
     async def resolve(
         self, error: OutcomeUnknown, *, timeout: float | None = None
@@ -368,7 +368,18 @@ class AsyncMizar:
         nothing, or
         `OutcomeUnknown` again if nobody can tell yet.
         """
-        return await self._follow_up.resolve(error, self._options.deadline if timeout is None else timeout)
+        patience = self._view.options.deadline if timeout is None else seconds("timeout", timeout)
+        return await doubts.resolve(self._view, error, patience)
+
+    def acknowledge(self, error: OutcomeUnknown, position_id: int | None = None) -> None:
+        """Say what became of a call in doubt, where you know it and no list can tell: it leaves `unresolved()`.
+
+            mizar.acknowledge(error)                  # it did nothing, as you have seen for yourself
+            mizar.acknowledge(error, position_id=17)  # this is what it opened
+
+        Raises `InvalidInput` for anything but an `OutcomeUnknown`, and for a position that another call has opened.
+        """
+        doubts.acknowledge(self._view, error, position_id)
 
     def unclaimed_positions(self, strategy_id: int) -> list[Position]:
         """Positions that no call of this process owns, and that were not there at its start, as far as lists showed
@@ -376,14 +387,13 @@ class AsyncMizar:
 
         Among them are those whose call was cancelled or ended as `OutcomeUnknown`, until `resolve` hands them over.
         """
-        watch = self._channel.account.watch(whole_number("strategy_id", strategy_id))
-        return [watch.unclaimed[position_id] for position_id in sorted(watch.unclaimed)]
+        return self._view.account.unclaimed(whole_number("strategy_id", strategy_id))
 
     async def reconcile(self, strategy_id: int, believed: Iterable[Position | int]) -> Reconciliation:
         """Compare what the bot believes to be open, positions or ids, with what the server holds. It never writes."""
         ids = believed_ids(believed)
         held = await self.get_all_open_positions(strategy_id=strategy_id)
-        return compare(ids, held, self._follow_up.unresolved_of(strategy_id))
+        return compare(ids, held, doubts.unresolved(self._view, strategy_id))
 
     async def flatten(self, strategy_id: int, *, deadline: float = 60.0) -> FlattenReport:
         """Stop a strategy: shut its door to opens, close everything, settle what is in doubt, prove that nothing is
@@ -392,15 +402,16 @@ class AsyncMizar:
         Opens of the strategy, queued ones too and those of every client of this key and host in this process, end as
         `NotSent` until `resume`. Returns what became of every position; raises `NotFlat` at the deadline, in seconds.
         """
-        return await self._flattener.one(whole_number("strategy_id", strategy_id), deadline)
+        patience = seconds("deadline", deadline)
+        return await Flattener(self._view).one(whole_number("strategy_id", strategy_id), patience)
 
     async def flatten_all(self, *, deadline: float = 60.0) -> FlattenReport:
         """Flatten every strategy of this key."""
-        return await self._flattener.every(deadline)
+        return await Flattener(self._view).every(seconds("deadline", deadline))
 
     def resume(self, strategy_id: int) -> None:
         """Let a strategy that was flattened open positions again."""
-        self._flattener.resume(whole_number("strategy_id", strategy_id))
+        Flattener(self._view).resume(whole_number("strategy_id", strategy_id))
 
     # -- beginning and end ---------------------------------------------------------------------------
 
@@ -409,8 +420,9 @@ class AsyncMizar:
 
         If something is in doubt it waits for the grace, and then names it in one warning.
         """
-        await self._follow_up.finish(self._options.grace)
-        await self._channel.aclose()
+        view = self._view
+        await view.follow_up.finish(view.channel, view.options.grace)
+        await view.channel.aclose()
 
     async def __aenter__(self) -> Self:
         return self
@@ -421,28 +433,28 @@ class AsyncMizar:
         await self.aclose()
 
     def __repr__(self) -> str:
-        address = self._channel.address
+        address = self._view.channel.address
         return f"<{type(self).__name__} {address.environment} {address.host}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the settings, without the key: it is read from the environment where the client is made again."""
-        if self._channel.transport is not None or self._listener.on_unclaimed is not None:
+        if self._view.channel.transport is not None or self._listener.on_unclaimed is not None:
             raise TypeError(f"{self!r} can't be pickled: it holds a transport or a callback of your own")
-        return _with, (type(self), self._channel.address.url, attrs.asdict(self._options))
+        return _with, (type(self), self._view.channel.address.url, attrs.asdict(self._view.options))
 
     # -- what bulk calls are made of -----------------------------------------------------------------
 
-    def _open(self, ask: OpenPosition) -> Opening:
-        return Opening(self._channel, self._follow_up, self._options, ask)
-
-    def _close(self, ask: ClosePosition) -> Closing:
-        return Closing(self._channel, self._follow_up, self._options, ask)
+    def _take_back(self, value: object) -> None:
+        """The result of a call could not be handed to its caller: what it opened is unclaimed."""
+        position = value.position if isinstance(value, Outcome) else value
+        if isinstance(position, Position) and not isinstance(position, ClosedPosition):
+            self._view.account.take_back(position)
 
     def _start_open(self, ask: OpenPosition, left: float, place: Place) -> Opening:
-        return Opening(self._channel, self._follow_up, clipped(self._options, left), ask, place)
+        return Opening(self._view.within(left), ask, place)
 
     def _start_close(self, position_id: int, left: float, place: Place) -> Closing:
-        return Closing(self._channel, self._follow_up, clipped(self._options, left), ClosePosition(position_id), place)
+        return Closing(self._view.within(left), ClosePosition(position_id), place)
 
 
 def _with(client: type[AsyncMizar], api_url: str, options: dict[str, Any]) -> AsyncMizar:

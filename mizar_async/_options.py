@@ -20,6 +20,13 @@ def _seconds(minimum: float, *, inclusive: bool) -> Any:
     return check
 
 
+def seconds(name: str, value: object) -> float:
+    """A time that a call was given, or InvalidInput."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value < 0:
+        raise InvalidInput(f"{name}={value!r} is refused: it must be a finite number of seconds, 0 or more")
+    return float(value)
+
+
 def _count(_: object, field: attrs.Attribute[Any], value: object) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         raise InvalidInput(f"{field.name}={value!r} is refused: it must be a whole number, 0 or more")
@@ -29,6 +36,8 @@ def _flag(_: object, field: attrs.Attribute[Any], value: object) -> None:
     if not isinstance(value, bool):
         raise InvalidInput(f"{field.name}={value!r} is refused: it must be True or False")
 
+
+_LEAST_DEADLINE = 0.05
 
 _positive = _seconds(0, inclusive=False)
 _not_negative = _seconds(0, inclusive=True)
@@ -76,10 +85,9 @@ class Options:
         """These options with some changed; None changes nothing."""
         return attrs.evolve(self, **{name: value for name, value in changes.items() if value is not None})
 
-
-def clipped(options: Options, left: float) -> Options:
-    """Options for a part of a larger call, of which so many seconds are left."""
-    if left >= options.deadline:
-        return options
-    deadline = max(left, 0.05)
-    return options.but(deadline=deadline, timeout=min(options.timeout, deadline), resend_absent=False)
+    def within(self, left: float) -> Options:
+        """These options for a part of a larger call, of which so many seconds are left."""
+        if left >= self.deadline:
+            return self
+        deadline = max(left, _LEAST_DEADLINE)
+        return self.but(deadline=deadline, timeout=min(self.timeout, deadline), resend_absent=False)

@@ -352,6 +352,16 @@ class Mizar:
         """
         return self._runtime.call(self._async.resolve, error, timeout=timeout)
 
+    def acknowledge(self, error: OutcomeUnknown, position_id: int | None = None) -> None:
+        """Say what became of a call in doubt, where you know it and no list can tell: it leaves `unresolved()`.
+
+            mizar.acknowledge(error)                  # it did nothing, as you have seen for yourself
+            mizar.acknowledge(error, position_id=17)  # this is what it opened
+
+        Raises `InvalidInput` for anything but an `OutcomeUnknown`, and for a position that another call has opened.
+        """
+        return self._async.acknowledge(error, position_id)
+
     def unclaimed_positions(self, strategy_id: int) -> list[Position]:
         """Positions that no call of this process owns, and that were not there at its start, as far as lists showed
         them.

@@ -1,33 +1,32 @@
-"""What all clients of one key and host share in this process, over loops and threads.
+"""What all clients of one key and host know together in this process, over loops and threads.
 
-The limiter, the server's clock, the positions that were seen, and a watch over each strategy. Clients with a
-transport of their own share nothing: each gets an account of its own.
+The limiter, the server's clock, the positions that were seen, and a watch over each strategy.
 """
 
 from __future__ import annotations
 
 import asyncio
-import atexit
+import inspect
 import itertools
 import logging
-import os
 import threading
 import weakref
 from collections import OrderedDict
-from collections.abc import Callable, Collection
-from typing import Final
+from collections.abc import Callable
+from typing import Protocol
 
 import attrs
 
 from .._api.trading import ClosedPosition, Position, Strategy
-from .._ledger.server_clock import ServerClock
-from .._wire.address import Address, ApiKey
+from .._wire.channel import Channel
 from .._wire.rate_limit import Turns
-from .watch import REMEMBERED, CallInDoubt, CloseCall, Watch
+from .calls import Call, CloseCall
+from .door import Door
+from .left_behind import REMEMBERED, LeftBehind
+from .shared import Shared
+from .watch import Watch
 
 log = logging.getLogger("mizar_async")
-
-_EXIT_PATIENCE: Final = 1.0
 
 
 @attrs.frozen(eq=False, slots=False)
@@ -37,117 +36,185 @@ class Listener:
     on_unclaimed: Callable[[Position], object] | None
 
 
+class Follower(Protocol):
+    """Who asks the server what became of the calls in doubt."""
+
+    def is_alive(self) -> bool:
+        """Whether it goes on by itself."""
+
+
 class Account:
-    """The shared state of one key at one host. `lock` guards all of it but the turns, which have their own."""
+    """The shared state of one key at one host. One lock guards all of it but the turns, which have their own."""
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.turns = Turns()
         self.listeners: weakref.WeakSet[Listener] = weakref.WeakSet()
+        self.channels: weakref.WeakSet[Channel] = weakref.WeakSet()
+        """Of the clients: whoever follows up takes one that is not closed."""
         self.forget()
 
     def forget(self) -> None:
         """Start empty: for a new account, and for a forked child, whose calls are not its parent's."""
-        self.lock = threading.RLock()
         self.turns.forget()
-        self.clock = ServerClock()
-        self.markets: dict[int, str] = {}
-        self.seen: dict[int, Position] = {}
-        """Open positions that any call of this process has seen, by id."""
-        self.past: OrderedDict[int, Position] = OrderedDict()
-        """Positions that are closed: for an open that waits for its answer, and against lists that lag."""
-        self.watches: dict[int, Watch] = {}
+        lock = threading.RLock()
+        door = Door("every strategy of the key is being flattened", lock)
+        self.shared = Shared(LeftBehind(self._tell), lock, door)
         self.numbers = itertools.count(1)
-        self.waiting: set[Watch] = set()
-        """The watches that a list of positions would help."""
-        self.followers: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Task[None]]
-        self.followers = weakref.WeakKeyDictionary()
-        self.untraced: OrderedDict[int, CloseCall] = OrderedDict()
-        """Closes in doubt of positions that were never seen: no list can tell, only another close of the same id."""
-        self.doors: set[object] = set()
-        """Who keeps the door shut to all opens of the key."""
+        self.follower: Follower | None = None
+        self._watches: dict[int, Watch] = {}
+        # Closes in doubt of positions that were never seen: no list can tell, only another close of the same id.
+        self._untraced: OrderedDict[int, CloseCall] = OrderedDict()
         self._warned: set[int] = set()
+
+    # strategies
 
     def watch(self, strategy_id: int) -> Watch:
         """The watch over a strategy, begun by its first call."""
-        with self.lock:
-            watch = self.watches.get(strategy_id)
+        with self.shared.lock:
+            watch = self._watches.get(strategy_id)
             if watch is None:
-                watch = self.watches[strategy_id] = Watch(strategy_id, self)
+                watch = self._watches[strategy_id] = Watch(strategy_id, self.shared)
             return watch
 
-    def watch_of(self, position_id: int) -> Watch | None:
-        """The watch over the strategy of a position, if the position was ever seen."""
-        position = self.seen.get(position_id)
-        if position is None or position.strategy_id is None:
-            return None
-        return self.watch(position.strategy_id)
+    def watches(self) -> dict[int, Watch]:
+        """The watches so far, by strategy."""
+        with self.shared.lock:
+            return dict(self._watches)
+
+    def watch_of(self, position_id: int) -> tuple[Watch, Position] | None:
+        """A position that is open as far as is known, and the watch over its strategy; None if it was never seen."""
+        with self.shared.lock:
+            position = self.shared.positions.get(position_id)
+            if position is None or position.strategy_id is None:
+                return None
+            return self.watch(position.strategy_id), position
 
     def learn(self, strategies: list[Strategy]) -> None:
-        """Remember the markets of strategies: on SPOT, listings were seen with the wrong side."""
-        for strategy in strategies:
-            self.markets[strategy.strategy_id] = strategy.market
+        """Remember the markets of strategies: on SPOT, lists were seen with the wrong side."""
+        with self.shared.lock:
+            self.shared.markets.update({strategy.strategy_id: strategy.market for strategy in strategies})
 
-    def note_open(self, positions: Collection[Position]) -> None:
-        """Remember positions as open, unless they are known to be closed."""
-        for position in positions:
-            if position.position_id not in self.past:
-                self.seen[position.position_id] = position
+    def learn_that_sides_count(self, strategy_id: int) -> None:
+        """They do on every market but SPOT, and on one that the server does not name."""
+        with self.shared.lock:
+            self.shared.markets.setdefault(strategy_id, "unknown")
 
-    def position(self, position_id: int) -> Position:
-        """A position that was seen, and may be closed since."""
-        return self.seen.get(position_id) or self.past[position_id]
+    # closes
 
-    def closed(self, closed: ClosedPosition, now: float) -> None:
-        """A position is certainly closed."""
-        with self.lock:
-            strategy_id = closed.strategy_id
-            watch = self.watch_of(closed.position_id) or (
-                None if strategy_id is None else self.watches.get(strategy_id)
-            )
-            self.past.setdefault(closed.position_id, self.seen.pop(closed.position_id, closed))
-            if len(self.past) > REMEMBERED:
-                self.past.popitem(last=False)
-            self.untraced.pop(closed.position_id, None)
-            if watch is not None:
-                watch.closed(closed, now)
+    def closed(self, closed: ClosedPosition, now: float, *, certain: bool) -> None:
+        """A position is closed: `certain` if an answer said so, otherwise a list may contradict it."""
+        with self.shared.lock:
+            self._untraced.pop(closed.position_id, None)
+            found = self.watch_of(closed.position_id)
+            if found is not None:
+                found[0].closed(closed, now, certain=certain)
+            elif closed.strategy_id is not None:
+                self.watch(closed.strategy_id).closed(closed, now, certain=certain)
 
-    def cannot_trace(self, position_id: int, call: CloseCall) -> None:
+    def cannot_trace(self, call: CloseCall, position_id: int) -> None:
         """Remember a close in doubt that no list can tell about."""
-        with self.lock:
-            self.untraced[position_id] = call
-            if len(self.untraced) > REMEMBERED:
-                self.untraced.popitem(last=False)
+        with self.shared.lock:
+            self.shared.calls[call.number] = self._untraced[position_id] = call
+            if len(self._untraced) > REMEMBERED:
+                self._untraced.popitem(last=False)
 
-    def find(self, number: int | None) -> tuple[Watch | None, CallInDoubt] | None:
-        """The call of that number and the watch that follows it, unless it was forgotten."""
-        with self.lock:
-            for untraced in self.untraced.values():
-                if untraced.number == number:
-                    return None, untraced
-            for watch in self.watches.values():
-                call = None if number is None else watch.find(number)
-                if call is not None:
-                    return watch, call
-        return None
+    # calls
 
-    def report(self, position: Position) -> None:
+    def find(self, number: int | None) -> Call | None:
+        """The call of that number, unless it was forgotten."""
+        with self.shared.lock:
+            return None if number is None else self.shared.calls.get(number)
+
+    def in_doubt(self, strategy_id: int | None = None) -> list[Call]:
+        """The calls whose outcome is unknown, of a strategy or of all, oldest first."""
+        with self.shared.lock:
+            watches = [self.watch(strategy_id)] if strategy_id is not None else list(self._watches.values())
+            calls = {call.number: call for watch in watches for call in watch.in_doubt()}
+            told = [call for call in self.shared.left_behind.undecidable() if call.watch in watches]
+            calls |= {call.number: call for call in told}
+            if strategy_id is None:
+                calls |= {call.number: call for call in self._untraced.values()}
+        return [calls[number] for number in sorted(calls)]
+
+    def abandon(self, call: Call) -> None:
+        """Its caller goes without the ending."""
+        if call.watch is not None:
+            call.watch.abandon(call)
+
+    def hand_over(self, call: Call) -> None:
+        """The ending of a call whose caller had gone reaches somebody after all."""
+        with self.shared.lock:
+            if isinstance(call.ending, Position):
+                self.shared.left_behind.claimed(call.ending.position_id)
+
+    def take_back(self, position: Position) -> None:
+        """A position could not be handed to the caller of its call: it is unclaimed."""
+        with self.shared.lock:
+            if self.shared.positions.get(position.position_id) is not None:
+                self.shared.left_behind.report(position)
+
+    def acknowledge(self, call: Call, position_id: int | None) -> None:
+        """The user's word on a doubt: which position the call opened, or None for none."""
+        with self.shared.lock:
+            if call.watch is not None:
+                call.watch.acknowledge(call, position_id)
+            self._untraced = OrderedDict((pid, one) for pid, one in self._untraced.items() if one is not call)
+
+    def unclaimed(self, strategy_id: int) -> list[Position]:
+        """The positions of a strategy that no call owns."""
+        with self.shared.lock:
+            return self.shared.left_behind.unclaimed(strategy_id)
+
+    # looking for them
+
+    def needs_follower(self, now: float) -> bool:
+        """Whether something is to be looked for, now or later, and nobody does."""
+        with self.shared.lock:
+            wanted = self.pause(now) is not None
+            return wanted and (self.follower is None or not self.follower.is_alive())
+
+    def pause(self, now: float) -> float | None:
+        """Seconds until something is to be looked for; None if nothing ever will be."""
+        with self.shared.lock:
+            return 0.0 if any(loop.is_closed() for loop in self.shared.loops) else self.shared.agenda.pause(now)
+
+    def due(self, now: float) -> list[Watch]:
+        """The watches that a list would help now."""
+        with self.shared.lock:
+            if any(loop.is_closed() for loop in self.shared.loops):
+                for watch in self._watches.values():
+                    watch.doubt_the_lost(now)
+            return [self.watch(strategy_id) for strategy_id in sorted(self.shared.agenda.due(now))]
+
+    def sample(self, sent: float, got: float, ms: int) -> None:
+        """Learn the server's time from an answer."""
+        with self.shared.lock:
+            self.shared.clock.sample(sent, got, ms)
+
+    @property
+    def clock_is_on(self) -> bool:
+        """Whether the server's clock can be read on our timeline."""
+        return self.shared.clock.on
+
+    def open_channel(self) -> Channel | None:
+        """The way of a client that is not closed."""
+        return next((channel for channel in list(self.channels) if not channel.closed), None)
+
+    # telling
+
+    def _tell(self, position: Position) -> None:
         """Tell those who want to know of a position that no call owns; soon, outside of the lock."""
         for listener in list(self.listeners):
             if listener.on_unclaimed is not None:
-                asyncio.get_running_loop().call_soon(listener.on_unclaimed, position)
-
-    def in_doubt(self) -> list[CallInDoubt]:
-        """The calls whose outcome is unknown, oldest first."""
-        with self.lock:
-            calls = [*self.untraced.values(), *(call for watch in self.watches.values() for call in watch.in_doubt())]
-        return sorted(calls, key=lambda call: call.number)
+                _soon(listener.on_unclaimed, position)
 
     def warn_once(self, when: str) -> None:
         """Name in one log line what is in doubt and was not named before."""
-        calls = [call for call in self.in_doubt() if call.number not in self._warned]
-        if calls:
+        with self.shared.lock:
+            calls = [call for call in self.in_doubt() if call.number not in self._warned]
             self._warned.update(call.number for call in calls)
+        if calls:
             log.warning(
                 "%s at %s with %d call(s) in doubt, look at the server: %s",
                 when,
@@ -157,44 +224,24 @@ class Account:
             )
 
 
-_accounts: dict[tuple[str, str], Account] = {}
-_accounts_lock = threading.Lock()
-# Accounts of clients with a transport of their own: they are remembered no longer than their clients.
-_unshared: weakref.WeakSet[Account] = weakref.WeakSet()
+def _soon(listener: Callable[[Position], object], position: Position) -> None:
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:  # a thread without a loop has found it out
+        log.warning("position %d is unclaimed, and no loop is running to tell `on_unclaimed` in", position.position_id)
+        return
+    task = loop.create_task(_told(listener, position))
+    _telling.add(task)
+    task.add_done_callback(_telling.discard)
 
 
-def shared_account(key: ApiKey, address: Address) -> Account:
-    """The account of a key at a host."""
-    with _accounts_lock:
-        return _accounts.setdefault((key.fingerprint(), address.url), Account(f"{address.environment} {address.host}"))
+_telling: set[asyncio.Task[None]] = set()
 
 
-def own_account(address: Address) -> Account:
-    """An account that is shared with nobody."""
-    account = Account(f"{address.environment} {address.host}")
-    _unshared.add(account)
-    return account
-
-
-def _forget_the_parent() -> None:
-    global _accounts_lock
-    _accounts_lock = threading.Lock()  # another thread of the parent may have held it
-    for account in [*_accounts.values(), *_unshared]:
-        account.forget()
-
-
-def name_what_is_in_doubt() -> None:
-    """At the interpreter's exit: wait a moment, then log what is still in doubt. A second call logs nothing new."""
-    # Loops of other threads may still be finding out; nothing else can.
-    pause = threading.Event()
-    for _ in range(20):
-        if not any(account.in_doubt() for account in _accounts.values()):
-            break
-        pause.wait(_EXIT_PATIENCE / 20)
-    for account in [*_accounts.values(), *_unshared]:
-        account.warn_once("the interpreter ends")
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_the_parent)
-atexit.register(name_what_is_in_doubt)
+async def _told(listener: Callable[[Position], object], position: Position) -> None:
+    try:
+        result = listener(position)
+        if inspect.isawaitable(result):
+            await result
+    except Exception:
+        log.exception("on_unclaimed failed for position %d", position.position_id)

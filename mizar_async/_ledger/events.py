@@ -50,6 +50,7 @@ class Answered:
     attempt: int
     position_id: int
     at: float
+    size: Decimal | None = None
 
 
 @attrs.frozen
@@ -88,13 +89,23 @@ class Closed:
 
     position_id: int
     at: float
+    certain: bool = True
+
+
+@attrs.frozen
+class Sweeping:
+    """A close-all of the strategy is about to leave: it may close unseen what is in doubt."""
+
+    sweep: int
+    at: float
 
 
 @attrs.frozen
 class Swept:
-    """A close-all of the strategy is about to leave, or has just ended: it may close unseen what is in doubt."""
+    """It has ended, and may act `until` then."""
 
-    at: float
+    sweep: int
+    until: float
 
 
 @attrs.frozen
@@ -110,7 +121,7 @@ class Listed:
     clock_on: bool = True
 
 
-Event = Sending | Answered | Refused | Doubted | GaveUp | Closing | Closed | Swept | Listed
+Event = Sending | Answered | Refused | Doubted | GaveUp | Closing | Closed | Sweeping | Swept | Listed
 
 
 @attrs.frozen
@@ -154,4 +165,11 @@ class Vanished:
     position_id: int
 
 
-Verdict = Opened | Absent | Undecidable | Unclaimed | Vanished
+@attrs.frozen
+class Cut:
+    """A list is cut: it shows so many rows, and lacks newer ones."""
+
+    shown: int
+
+
+Verdict = Opened | Absent | Undecidable | Unclaimed | Vanished | Cut

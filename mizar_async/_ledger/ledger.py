@@ -50,6 +50,7 @@ from .events import (
     Answered,
     Closed,
     Closing,
+    Cut,
     Doubted,
     Event,
     GaveUp,
@@ -59,6 +60,7 @@ from .events import (
     Refused,
     Row,
     Sending,
+    Sweeping,
     Swept,
     Unclaimed,
     Undecidable,
@@ -75,6 +77,7 @@ __all__ = [
     "Answered",
     "Closed",
     "Closing",
+    "Cut",
     "Doubted",
     "Event",
     "GaveUp",
@@ -85,6 +88,7 @@ __all__ = [
     "Refused",
     "Row",
     "Sending",
+    "Sweeping",
     "Swept",
     "Unclaimed",
     "Undecidable",
@@ -166,6 +170,19 @@ class Ledger:
         holder = self._known.holders.get(position_id)
         return holder.number if holder else None
 
+    def holder(self, position_id: int) -> int | None:
+        """The attempt that owns the position, or owned it until it was closed."""
+        holder = self._known.holder(position_id)
+        return holder.number if holder else None
+
+    def is_closed(self, position_id: int) -> bool:
+        """Whether the position is closed, or gone, as far as is known."""
+        return position_id in self._known.past
+
+    def proves(self, asked_at: float) -> bool:
+        """Whether the last list was asked for then, and fresh."""
+        return self._proven_at == asked_at
+
     def candidates(self, attempt: int) -> tuple[int, ...]:
         """The unowned positions that may be the attempt's."""
         found = self._attempts.get(attempt)
@@ -189,8 +206,10 @@ class Ledger:
                 self._known.leave(event.position_id)
             case Closed():
                 self._close(event)
+            case Sweeping():
+                self._sweep(event.at)
             case Swept():
-                self._sweep(event)
+                self._sweep(event.until)
             case Listed():
                 verdicts = self._list(event)
             case _:
@@ -290,12 +309,12 @@ class Ledger:
     def _close(self, event: Closed) -> None:
         # An unowned one waits on for its owner: whoever opened it must not be told that nothing was opened.
         self._now = max(self._now, event.at)
-        self._known.put_away(event.position_id, event.at, certain=True)
+        self._known.put_away(event.position_id, event.at, certain=event.certain)
         self._forget()
 
-    def _sweep(self, event: Swept) -> None:
+    def _sweep(self, at: float) -> None:
         self._swept_until = self._sequence
-        self._swept_at = max(self._swept_at, event.at)
+        self._swept_at = max(self._swept_at, at)
         self._known.sweep()
 
     def _swept(self, attempt: Attempt) -> bool:

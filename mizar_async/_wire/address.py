@@ -16,6 +16,9 @@ from ..errors import InvalidInput
 
 DEFAULT_URL: Final = "https://api.mizar.com"
 
+IN_PROCESS: Final = "http://in-process.localhost"
+"""The address of a paper venue inside this process, which no connection leads to."""
+
 Environment = Literal["paper", "local", "live"]
 
 
@@ -86,6 +89,8 @@ class Address:
         shown = f"[{host}]" if ":" in host else host
         place = shown if port is None else f"{shown}:{port}"
         path = parts.path.rstrip("/").removesuffix(API_PREFIX) + API_PREFIX
+        if host == urlsplit(IN_PROCESS).hostname:
+            return cls(f"{IN_PROCESS}{API_PREFIX}/", "in-process", "paper")
         environment: Environment = "local" if is_loopback(host) else "live"
         return cls(f"{parts.scheme}://{place}{path}/", place, environment)
 

@@ -1,4 +1,12 @@
-"""The way from one client to its server: what all views of the client share."""
+"""The way from one client to its server, and the one frame of every attempt.
+
+wire       connections, made by the first call
+turn       the limiter lets it go
+time left  an attempt without any is not sent
+leaving    the call notes it, before the first byte
+exchange   request, answer, what it means; a write in flight has a grace when its caller is cancelled
+ended      the call notes that, also after its caller has gone
+"""
 
 from __future__ import annotations
 
@@ -7,21 +15,21 @@ import importlib
 import logging
 import random
 import sys
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
 
+import anyio
 import attrs
 
-from .._account.account import Account
 from .._api.codec import decode, encode
 from .._api.endpoints import Endpoint, Repeat
-from .._api.exchange import Answer, Request
+from .._api.exchange import Answer, NoAnswer, Request
+from .._api.meaning import unanswered
 from .._clock import Clock, loop_time
 from .._options import Options
-from ..errors import NotSent, RateLimited, Unavailable
+from ..errors import MizarError, NotSent, RateLimited, Unavailable
 from .address import Address, ApiKey
-from .in_flight import in_grace
-from .rate_limit import Lane
-from .retries import repeated
+from .rate_limit import Lane, Turns
+from .retries import is_harmless, repeated
 
 if TYPE_CHECKING:
     import ssl
@@ -37,15 +45,28 @@ log = logging.getLogger("mizar_async")
 _TRANSPORT: Final = "mizar_async._wire.transport"
 
 
+class Attempt(Protocol[T]):
+    """What a call notes of its attempts. Neither method waits."""
+
+    def leaving(self, attempts: int, at: float, timeout: float) -> None:
+        """The request is about to leave, the `attempts`-th of its call. May raise NotSent: then it does not."""
+
+    def ended(self, result: T | MizarError, at: float) -> T | MizarError:
+        """It was answered, or failed; returns what that is to the caller, who may have gone."""
+
+
 @attrs.define(eq=False)
 class Channel:
-    """Address, key, connections, clock and chance of one client, and the account that it shares with others."""
+    """Address, key, turns, connections, clock and chance of one client."""
 
+    name: str
     address: Address
     key: ApiKey
-    account: Account
+    turns: Turns
     clock: Clock
     rng: random.Random
+    patience: float
+    """Seconds that a question may take which the client asks by itself."""
     verify: ssl.SSLContext | str | None = None
     transport: httpx.AsyncBaseTransport | None = attrs.field(default=None, repr=False)
     closed: bool = False
@@ -60,52 +81,130 @@ class Channel:
             from .transport import Wire
 
             if self._wire is None:
-                log.info("calls go to %s", self.account.name)
+                log.info("calls go to %s", self.name)
                 self._wire = Wire(self.address, self.key, verify=self.verify, transport=self.transport)
         if self.closed:
             raise NotSent("not sent: this client is closed; make a new one")
         return self._wire
 
-    async def exchange(self, endpoint: Endpoint[T], request: Request, *, timeout: float, attempts: int) -> T:
-        """Send one request that has its turn, and give what its answer means."""
+    async def attempt(
+        self,
+        endpoint: Endpoint[T],
+        request: Request,
+        *,
+        lane: Lane,
+        attempts: int,
+        options: Options,
+        until: float,
+        notes: Attempt[T],
+    ) -> T:
+        """Make one attempt of a call, the `attempts`-th. It ends by its time-out, or by `until`."""
         wire = await self.wire()
-        result = await wire.send(request, timeout)
-        try:
-            answer = decode(endpoint, result, now=self.clock.now(), attempts=attempts)
-        except RateLimited as limited:
-            self.account.turns.pause(limited.retry_after)
-            raise
-        finally:
-            if isinstance(result, Answer) and result.status != 429:
-                self.account.turns.answered()
-        return answer
+        async with self.turns.turn(lane, until):
+            now = loop_time()
+            timeout = min(options.timeout, until - now)
+            if timeout <= 0:
+                raise NotSent(f"{endpoint.path} was not sent: its deadline passed while it waited for its turn")
+            notes.leaving(attempts, now, timeout)
+            exchange = _Exchange(self, wire, endpoint, request, timeout, attempts, notes, asyncio.get_running_loop())
+            return await (exchange.run() if endpoint.repeat is Repeat.HARMLESS else exchange.in_grace(options.grace))
 
     async def perform(self, endpoint: Endpoint[T], ask: object, options: Options, lane: Lane = Lane.OTHERS) -> T:
-        """Make a call that needs no follow-up, again where that is certain to be harmless, within the deadline.
-
-        A write that is cancelled in flight has the grace to end.
-        """
+        """Make a call that needs no follow-up, again where that is certain to be harmless, within the deadline."""
         request = encode(endpoint, ask)
+        await self.wire()  # what is imported first takes none of the call's time
         until = loop_time() + options.deadline
-        reading = endpoint.repeat is Repeat.HARMLESS
+        notes = _NoNotes[T]()
 
-        async def attempt(number: int) -> T:
+        async def attempt(attempts: int) -> T:
             try:
-                async with self.account.turns.turn(lane, until):
-                    patience = min(options.timeout, until - loop_time())
-                    exchange = self.exchange(endpoint, request, timeout=patience, attempts=number)
-                    return await (exchange if reading else in_grace(exchange, options.grace))
+                return await self.attempt(
+                    endpoint, request, lane=lane, attempts=attempts, options=options, until=until, notes=notes
+                )
             except NotSent as failure:
                 unsent = failure
-            if not reading:
+            if endpoint.repeat is not Repeat.HARMLESS or self.closed:
                 raise unsent
             raise Unavailable(
                 f"{endpoint.path}: {unsent}", method=endpoint.method, path=endpoint.path, attempts=unsent.attempts
             )
 
-        return await repeated(attempt, options=options, until=until, rng=self.rng)
+        return await repeated(attempt, again=is_harmless, options=options, until=until, rng=self.rng)
 
     async def aclose(self) -> None:
         self.closed = True
         if self._wire is not None:
             await self._wire.aclose()
+
+
+@attrs.define(eq=False)
+class _Exchange(Generic[T]):
+    """One request on its way, noted exactly once."""
+
+    channel: Channel
+    wire: Wire
+    endpoint: Endpoint[T]
+    request: Request
+    timeout: float
+    attempts: int
+    notes: Attempt[T]
+    loop: asyncio.AbstractEventLoop
+    noted: bool = False
+
+    async def run(self) -> T:
+        try:
+            result = self._note(self._read(await self.wire.send(self.request, self.timeout)))
+        finally:
+            self._lose()
+        if isinstance(result, MizarError):
+            raise result
+        return result
+
+    async def in_grace(self, grace: float) -> T:
+        """Go on for a while when the caller is cancelled; a second cancellation leaves at once."""
+        task = asyncio.ensure_future(self.run())
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            try:
+                # Scopes of anyio cancel again and again; only the first counts here.
+                with anyio.CancelScope(shield=True):
+                    await asyncio.wait([task], timeout=grace)
+            finally:
+                self._lose()  # before the caller leaves, who may leave without waiting any more
+                task.cancel()
+            with anyio.CancelScope(shield=True):
+                await asyncio.wait([task])
+            raise
+
+    def _note(self, result: T | MizarError) -> T | MizarError:
+        self.noted = True
+        return self.notes.ended(result, self.loop.time())  # which may have ended: then this is its garbage's last word
+
+    def _lose(self) -> None:
+        if not self.noted:
+            lost = NoAnswer(sent=True, reason="its caller left before an answer came")
+            self._note(unanswered(self.endpoint, lost, self.attempts))
+
+    def _read(self, answer: Answer | NoAnswer) -> T | MizarError:
+        turns = self.channel.turns
+        try:
+            return decode(self.endpoint, answer, now=self.channel.clock.now(), attempts=self.attempts)
+        except RateLimited as limited:
+            turns.pause(limited.retry_after)
+            return limited
+        except MizarError as failure:
+            return failure
+        finally:
+            if isinstance(answer, Answer) and answer.status != 429:
+                turns.answered()
+
+
+class _NoNotes(Attempt[T]):
+    """Of a call whose attempts leave nothing to be found out."""
+
+    def leaving(self, attempts: int, at: float, timeout: float) -> None:
+        pass
+
+    def ended(self, result: T | MizarError, at: float) -> T | MizarError:
+        return result

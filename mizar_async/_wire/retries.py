@@ -1,10 +1,12 @@
-"""What is repeated, and when.
+"""What is repeated, and when: one policy, in one loop for each call, so that `max_retries` counts every repeat.
 
     no connection was made   repeated, whatever the call: nothing was sent
     it may not leave         never: the door is shut, the client closed, or the deadline too near
     429                      repeated, whatever the call: nothing was done
     a read that failed       repeated: connection errors, time-outs, 5xx
-    a write in doubt         never here; what became of it is looked up instead
+    an open in doubt         never while it is; proven absent, only if the user wants that (`resend_absent`)
+    a close in doubt         repeated: the server refuses the second close of a position
+    a close-all in doubt     never: a late one would close what was opened since
 
 Waits grow exponentially with full jitter (a random part of 0.25 s, 0.5 s, 1 s, ... up to 8 s), are at least what
 `Retry-After` asks for, and never reach beyond the deadline: then the last error leaves instead.
@@ -36,7 +38,7 @@ def backoff(repeat: int, rng: random.Random) -> float:
     return rng.uniform(0.0, min(_LONGEST_WAIT, _FIRST_WAIT * 2.0 ** min(repeat - 1, 16)))
 
 
-def may_repeat(failure: BaseException) -> bool:
+def is_harmless(failure: BaseException) -> bool:
     """Whether a call that failed so may be made again without any doubt about the first one."""
     if isinstance(failure, (NotSent, Unavailable)):
         return not _final(failure)
@@ -48,19 +50,31 @@ def _final(failure: NotSent | Unavailable) -> bool:
     return failure.attempts == 0 or (failure.status is not None and failure.status < 500)
 
 
-async def repeated(attempt: Callable[[int], Awaitable[T]], *, options: Options, until: float, rng: random.Random) -> T:
-    """Make a call until it works or may not be repeated; `attempt` gets the number of the attempt, from 1."""
+async def repeated(
+    attempt: Callable[[int], Awaitable[T]],
+    *,
+    again: Callable[[BaseException], bool],
+    options: Options,
+    until: float,
+    rng: random.Random,
+) -> T:
+    """Make a call until it works, or may not be made `again`; `attempt` gets the number of the attempt, from 1."""
     try:
         return await attempt(1)
     except MizarError as failure:
         first = failure
-    if options.max_retries == 0 or not may_repeat(first):
+    if options.max_retries == 0 or not again(first):
         raise first
-    return await _again(first, attempt, options, until, rng)
+    return await _repeated_after(first, attempt, again, options, until, rng)
 
 
-async def _again(
-    first: MizarError, attempt: Callable[[int], Awaitable[T]], options: Options, until: float, rng: random.Random
+async def _repeated_after(
+    first: MizarError,
+    attempt: Callable[[int], Awaitable[T]],
+    again: Callable[[BaseException], bool],
+    options: Options,
+    until: float,
+    rng: random.Random,
 ) -> T:
     # Imported by the first failure, since a good day needs none of it.
     from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt
@@ -78,7 +92,7 @@ async def _again(
         sleep=anyio.sleep,
         stop=lambda state: enough(state) or beyond_deadline(state),
         wait=wait,
-        retry=retry_if_exception(may_repeat),
+        retry=retry_if_exception(again),
         reraise=True,
     )
 

@@ -16,9 +16,9 @@ from anyio.abc import TaskGroup
 from anyio.streams.memory import MemoryObjectReceiveStream
 
 from .._clock import loop_time
-from .._wire.in_flight import Place
 from ..errors import InvalidInput, MizarError, NotSent
 from ..results import BulkResult, Outcome, Request, Result
+from .view import Place
 
 T = TypeVar("T")
 Requests = Iterable[Request] | AsyncIterable[Request]

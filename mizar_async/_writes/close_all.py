@@ -1,7 +1,8 @@
 """Close-all: sent once, then looked at.
 
 A repeat that comes late would also close what was opened since, so an uncertain close-all is not sent again.
-What is still listed, and was open when it was sent, is closed by id instead.
+What is still listed, and was open when it was sent, is closed by id instead. Until its window has passed it may still
+act, and what it may close unseen by then is never called absent.
 """
 
 from __future__ import annotations
@@ -11,33 +12,29 @@ from collections.abc import Iterable
 
 import anyio
 
-from .._account.watch import CloseCall
+from .._account.calls import CloseCall, pair_of
 from .._api.codec import encode
 from .._api.endpoints import CLOSE_ALL
 from .._api.trading import CloseAll, ClosedPosition, ClosePosition, Position
 from .._clock import loop_time
-from .._options import Options, clipped
-from .._wire.channel import Channel
-from .._wire.in_flight import in_grace
+from .._wire.channel import Attempt
 from .._wire.rate_limit import Lane
-from .._wire.retries import repeated
+from .._wire.retries import is_harmless, repeated
 from ..errors import AnswerUnreadable, Conflict, MizarError, NotFlat, OutcomeUnknown
 from .closes import Closing
-from .follow_up import FollowUp
+from .view import View
 
 _AT_ONCE = 64
 
 
-async def close_each(
-    channel: Channel, follow_up: FollowUp, options: Options, position_ids: Iterable[int]
-) -> dict[int, ClosedPosition | MizarError]:
+async def close_each(view: View, position_ids: Iterable[int]) -> dict[int, ClosedPosition | MizarError]:
     """Close positions by id, many at a time, and say of each what became of it."""
     ended: dict[int, ClosedPosition | MizarError] = {}
     at_once = anyio.CapacityLimiter(_AT_ONCE)
 
     async def close(position_id: int) -> None:
         async with at_once:
-            closing = Closing(channel, follow_up, options, ClosePosition(position_id))
+            closing = Closing(view, ClosePosition(position_id))
             try:
                 ended[position_id] = await closing.run()
             except MizarError as failure:
@@ -52,25 +49,25 @@ async def close_each(
     return ended
 
 
-class ClosingAll:
+class ClosingAll(Attempt[list[ClosedPosition]]):
     """One call of `close_all_positions`."""
 
-    def __init__(self, channel: Channel, follow_up: FollowUp, options: Options, ask: CloseAll) -> None:
-        self._channel = channel
-        self._account = channel.account
-        self._follow_up = follow_up
-        self._options = options
+    def __init__(self, view: View, ask: CloseAll) -> None:
+        self._view = view
         self._ask = ask
-        self._watch = channel.account.watch(ask.strategy_id)
-        self._until = loop_time() + options.deadline
-        self._known = {pid: self._account.seen[pid] for pid in self._watch.known_open()}
-        self._known = {pid: position for pid, position in self._known.items() if self._covers(position)}
-        self._sent_at = 0.0
-        self._number = 0
+        self._request = encode(CLOSE_ALL, ask)
+        self._watch = view.account.watch(ask.strategy_id)
+        self._until = 0.0
+        self._known = {pid: position for pid, position in self._watch.known_open().items() if self._covers(position)}
+        self._call: CloseCall | None = None
 
     def _covers(self, position: Position) -> bool:
-        pair = (self._ask.base_asset, self._ask.quote_asset)
-        return pair in {(None, None), (position.base_asset, position.quote_asset)}
+        ask = self._ask
+        if position.strategy_id not in {None, ask.strategy_id}:
+            return False
+        if ask.base_asset is None or ask.quote_asset is None:
+            return True
+        return pair_of(position) == (ask.base_asset.upper(), ask.quote_asset.upper())
 
     async def run(self, *, verify: bool) -> list[ClosedPosition]:
         """Close everything, or raise what is left."""
@@ -84,16 +81,16 @@ class ClosingAll:
         closed: list[ClosedPosition] = []
         left: list[int] = []
         while (remaining := self._until - loop_time()) > 0:
-            listed = await self._follow_up.listing(self._watch, loop_time(), self._until)
+            listed = await self._view.listings.since(self._watch, loop_time(), self._until)
             if listed is None:
                 break
             left = [position.position_id for position in listed if self._covers(position)]
             if not left:
                 return closed
-            ended = await close_each(self._channel, self._follow_up, clipped(self._options, remaining), left)
+            ended = await close_each(self._view.within(remaining), left)
             closed += [end for end in ended.values() if isinstance(end, ClosedPosition)]
         raise NotFlat(
-            f"not flat at the deadline of {self._options.deadline:g} s: "
+            f"not flat at the deadline of {self._view.options.deadline:g} s: "
             + (f"{len(left)} position(s) were still listed: {left[:10]}" if left else "no list proves it"),
             still_open=tuple(left),
             method="POST",
@@ -101,87 +98,88 @@ class ClosingAll:
         )
 
     async def _run(self) -> list[ClosedPosition]:
-        self._follow_up.go_on()
+        channel, options = self._view.channel, self._view.options
+        await channel.wire()  # what is imported first takes none of the call's time
+        self._until = loop_time() + options.deadline
+        self._view.follow_up.go_on()
         try:
-            closed = await repeated(self._attempt, options=self._options, until=self._until, rng=self._channel.rng)
+            closed = await repeated(
+                self._attempt, again=is_harmless, options=options, until=self._until, rng=channel.rng
+            )
         except (OutcomeUnknown, AnswerUnreadable) as failure:
-            doubt: MizarError = failure
-            closed = _readable(failure)
-        else:
-            forgotten = self._known.keys() - {position.position_id for position in closed}
-            if not (forgotten & set(self._watch.known_open())):
-                return closed
-            doubt = self._call().unknown("its answer lacks positions that were open", tuple(sorted(forgotten)))
+            return await self._looked_at(failure, self._readable(failure))
+        except asyncio.CancelledError:
+            if self._call is not None and self._call.failure is not None:
+                self._watch.abandon(self._call)
+                self._view.follow_up.go_on()
+            raise
+        assert self._call is not None
+        forgotten = self._known.keys() - {position.position_id for position in closed}
+        forgotten &= self._watch.known_open().keys()
+        if not forgotten:
+            return closed
+        doubt = self._call.unknown("its answer lacks positions that were open", tuple(sorted(forgotten)))
         return await self._looked_at(doubt, closed)
 
     async def _attempt(self, attempts: int) -> list[ClosedPosition]:
-        await self._channel.wire()
-        async with self._account.turns.turn(Lane.CLOSES, self._until):
-            self._sent_at = loop_time()
-            self._number = next(self._account.numbers)
-            self._watch.sweeping(self._sent_at)
-            return await in_grace(self._exchange(attempts), self._options.grace)
+        return await self._view.channel.attempt(
+            CLOSE_ALL,
+            self._request,
+            lane=Lane.CLOSES,
+            attempts=attempts,
+            options=self._view.options,
+            until=self._until,
+            notes=self,
+        )
 
-    async def _exchange(self, attempts: int) -> list[ClosedPosition]:
-        timeout = min(self._options.timeout, max(0.0, self._until - self._sent_at))
-        try:
-            closed = await self._channel.exchange(
-                CLOSE_ALL, encode(CLOSE_ALL, self._ask), timeout=timeout, attempts=attempts
-            )
-        except AnswerUnreadable as failure:
-            self._record(_readable(failure))
-            raise
-        except asyncio.CancelledError:  # its caller is gone: from now on it is only looked at
-            call = self._call()
-            self._watch.follow(call)
-            self._watch.abandon(call)
-            raise
-        else:
-            self._record(closed)
-            return closed
-        finally:
-            self._watch.sweeping(asyncio.get_running_loop().time())
-
-    def _record(self, closed: Iterable[ClosedPosition]) -> None:
-        now = loop_time()
-        for position in closed:
-            self._account.closed(position, now)
-
-    def _call(self) -> CloseCall:
+    def leaving(self, attempts: int, at: float, timeout: float) -> None:
         pair = f" {self._ask.base_asset}/{self._ask.quote_asset}" if self._ask.base_asset else ""
-        return CloseCall(
-            number=self._number,
-            client=self._channel,
-            options=self._options,
-            sent_at=self._sent_at,
+        self._call = CloseCall(
+            number=next(self._view.account.numbers),
+            client=self._view.channel,
+            options=self._view.options,
+            sent_at=at,
+            timeout=timeout,
             loop=asyncio.get_running_loop(),
-            timeout=self._options.timeout,
+            path=CLOSE_ALL.path,
+            watch=self._watch,
+            attempts=attempts,
             positions=dict(self._known),
             target=f"all{pair} positions of strategy {self._ask.strategy_id}",
-            path=CLOSE_ALL.path,
         )
+        self._watch.sweeping(self._call.number, at)
+
+    def ended(self, result: list[ClosedPosition] | MizarError, at: float) -> list[ClosedPosition] | MizarError:
+        call = self._call
+        assert call is not None
+        if isinstance(result, MizarError) and result.happened == "no":
+            self._watch.swept(call.number, call.sent_at)
+            return result
+        closed = self._readable(result)
+        for position in closed:
+            self._view.account.closed(position, at, certain=True)
+        in_doubt = isinstance(result, OutcomeUnknown)
+        self._watch.swept(call.number, call.window_end(at) if in_doubt else at)
+        if isinstance(result, MizarError):
+            call.failure = result
+            self._watch.follow(call, at)
+            return result
+        return closed
 
     async def _looked_at(self, doubt: MizarError, closed: list[ClosedPosition]) -> list[ClosedPosition]:
         """Close by id what is still listed and was open at the sending."""
-        call = self._call()
+        call = self._call
+        assert call is not None
         call.failure = doubt
-        self._watch.follow(call)
-        listed = await self._follow_up.listing(self._watch, self._sent_at, self._until)
+        self._watch.follow(call, loop_time())
+        listed = await self._view.listings.since(self._watch, call.sent_at, self._until)
         if listed is None:
             self._watch.abandon(call)
             raise call.unknown(str(doubt), tuple(sorted(self._known)))
-        left = [position for position in listed if self._covers(position)]
-        before = [position.position_id for position in left if self._was_open(position)]
-        unclear = [
-            position.position_id
-            for position in left
-            if position.position_id not in before and not self._came_after(position)
-        ]
-        remaining = clipped(self._options, self._until - loop_time())
-        ended = await close_each(self._channel, self._follow_up, remaining, before)
-        unclear += [
-            pid for pid, end in ended.items() if not isinstance(end, (ClosedPosition, AnswerUnreadable, Conflict))
-        ]
+        before, unclear = self._sorted(call, listed)
+        ended = await close_each(self._view.within(self._until - loop_time()), before)
+        done = (ClosedPosition, AnswerUnreadable, Conflict)
+        unclear += [position_id for position_id, end in ended.items() if not isinstance(end, done)]
         if unclear:
             self._watch.abandon(call)
             raise call.unknown(str(doubt), tuple(sorted(unclear)))
@@ -190,22 +188,21 @@ class ClosingAll:
         found |= {pid: end for pid, end in ended.items() if isinstance(end, ClosedPosition)}
         return [found[pid] for pid in sorted(found)]
 
-    def _was_open(self, position: Position) -> bool:
-        if position.position_id in self._known:
-            return True
-        return not self._is_ours_since(position) and self._opened(position)[1] <= self._sent_at
+    def _sorted(self, call: CloseCall, listed: list[Position]) -> tuple[list[int], list[int]]:
+        """What of a list was open at the sending, and what nobody can tell of."""
+        before, unclear, now = [], [], loop_time()
+        for position in listed:
+            if not self._covers(position):
+                continue
+            came_after = self._watch.came_after(position, call.number, call.sent_at, now)
+            if position.position_id in self._known or came_after is False:
+                before.append(position.position_id)
+            elif came_after is None:
+                unclear.append(position.position_id)
+        return before, unclear
 
-    def _came_after(self, position: Position) -> bool:
-        return self._is_ours_since(position) or self._opened(position)[0] > self._sent_at
-
-    def _is_ours_since(self, position: Position) -> bool:
-        owner = self._watch.owner(position.position_id)
-        return owner is not None and owner > self._number
-
-    def _opened(self, position: Position) -> tuple[float, float]:
-        return self._watch.opened_between(position, loop_time())
-
-
-def _readable(failure: MizarError) -> list[ClosedPosition]:
-    decoded = getattr(failure, "decoded", None)
-    return [item for item in decoded if isinstance(item, ClosedPosition)] if isinstance(decoded, list) else []
+    def _readable(self, result: list[ClosedPosition] | MizarError) -> list[ClosedPosition]:
+        """What an answer says to be closed of what was asked for."""
+        told = getattr(result, "decoded", None) if isinstance(result, MizarError) else result
+        closed = [item for item in told if isinstance(item, ClosedPosition)] if isinstance(told, list) else []
+        return [position for position in closed if self._covers(position)]

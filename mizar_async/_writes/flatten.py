@@ -1,27 +1,34 @@
-"""Flatten: shut the door to opens, close what is open, settle what is in doubt, and prove that nothing is left."""
+"""Flatten: shut the door to opens, close what is open, settle what is in doubt, and prove that nothing is left.
+
+Whatever else goes wrong, what can be closed is closed, and what could not is named. No failure of one close, list or
+strategy ends another's; what a later list still shows is closed again; only a fresh list proves that nothing is left.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable
+import logging
+from collections.abc import AsyncGenerator, Coroutine, Iterable
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Any, Final
 
 import anyio
 from anyio.abc import TaskGroup
 
-from .._account.watch import CallInDoubt, Guard, OpenCall, Watch, unseen
+from .._account.calls import Call, CloseCall, unseen
+from .._account.door import Guard
+from .._account.watch import Watch
 from .._api.endpoints import STRATEGIES
-from .._api.trading import ClosePosition, Nothing, Strategy
+from .._api.trading import ClosedPosition, ClosePosition, Nothing, Strategy
 from .._clock import loop_time
-from .._options import Options, clipped
-from .._wire.channel import Channel
 from .._wire.rate_limit import Lane
 from ..errors import AnswerUnreadable, Conflict, MizarError, NotFlat, OutcomeUnknown, RateLimited, Unavailable
 from ..results import FlattenReport
 from .closes import Closing
-from .follow_up import FollowUp
-from .signals import ending_on_sigterm
+from .signals import ending_on_signals
+from .view import View
+
+log = logging.getLogger("mizar_async")
 
 _GLANCE: Final = 0.05
 _AT_ONCE: Final = 64
@@ -29,65 +36,75 @@ GUARD_PATIENCE: Final = 60.0
 
 
 class Flatten:
-    """Closes positions of one strategy until none is left: all of them, or those that `mine` names."""
+    """Closes positions of one strategy until none is left: all of them, or those that a guard has collected."""
 
-    def __init__(
-        self,
-        channel: Channel,
-        follow_up: FollowUp,
-        options: Options,
-        watch: Watch,
-        until: float,
-        guard: Guard | None = None,
-    ) -> None:
-        self._channel = channel
-        self._follow_up = follow_up
-        self._options = options
+    def __init__(self, view: View, watch: Watch, until: float, guard: Guard | None = None) -> None:
+        self._view = view
         self._watch = watch
         self._until = until
         self._guard = guard
         self._under_way: set[int] = set()
         self._at_once = anyio.CapacityLimiter(_AT_ONCE)
-        self.report = FlattenReport((watch.strategy_id,))
-        self._done: set[int] = set()
+        self._closed: dict[int, ClosedPosition] = {}
+        self._closed_elsewhere: set[int] = set()
+        self._listed: list[int] = []
+        self._suspected: tuple[int, ...] = ()
         self.is_flat = False
+        self._is_over = False
+
+    @property
+    def report(self) -> FlattenReport:
+        """What became of every position that it saw."""
+        elsewhere = sorted(self._closed_elsewhere - self._closed.keys())
+        return FlattenReport((self._watch.strategy_id,), list(self._closed.values()), elsewhere)
 
     async def run(self) -> None:
         """Close and list until the server shows nothing open and nothing is in doubt, or the deadline passes."""
         async with anyio.create_task_group() as closes:
-            self._close(closes, self._known())
-            while loop_time() < self._until:
+            while not (self._is_over or self._view.channel.closed) and loop_time() < self._until:
                 self._close(closes, self._known())
                 if self._under_way or self._opening():
-                    self._follow_up.go_on()
+                    self._watch.doubt_the_lost(loop_time())
+                    self._view.follow_up.go_on()
                     await anyio.sleep(_GLANCE)
-                    continue
-                quiet_since = loop_time()
-                listed = await self._follow_up.listing(self._watch, quiet_since, self._until)
-                if listed is None:
-                    break
-                # A list that lags may still show what is closed, and lack what a better one has shown meanwhile.
-                shown = self._ours(position.position_id for position in listed)
-                left = [position_id for position_id in shown if position_id not in self._done]
-                if not left and not self._known() and not self._opening():
-                    self.is_flat = True
-                    break
-                self._close(closes, left)
+                else:
+                    await self._look(closes)
             closes.cancel_scope.cancel()
+
+    async def _look(self, closes: TaskGroup) -> None:
+        listed = await self._view.listings.since(self._watch, loop_time(), self._until)
+        if listed is None:
+            return
+        shown = [position.position_id for position in listed]
+        self._listed = self._ours(shown)
+        self._suspected = self._suspects(shown)
+        if self._listed:
+            self._close(closes, self._listed)
+        elif not self._known() and not self._opening():
+            # Nobody can tell whose the suspected are, and no further list will.
+            self.is_flat, self._is_over = not self._suspected, True
 
     def _ours(self, position_ids: Iterable[int]) -> list[int]:
         if self._guard is None:
             return list(position_ids)
-        return [position_id for position_id in position_ids if position_id in self._guard.positions]
+        guarded = self._watch.guarded_positions(self._guard)
+        return [position_id for position_id in position_ids if position_id in guarded]
 
     def _known(self) -> list[int]:
-        return [pid for pid in self._ours(self._watch.known_open()) if pid not in self._done]
+        return self._ours(self._watch.known_open())
 
-    def _opening(self) -> list[OpenCall]:
-        calls = self._watch.opening()
+    def _opening(self) -> list[Call]:
+        return [*self._watch.opening(self._guard)]
+
+    def _suspects(self, shown: list[int]) -> tuple[int, ...]:
+        """What of a list may have been opened in a guard's block by a call that no list can tell about."""
         if self._guard is None:
-            return calls
-        return [call for call in calls if call.client is self._guard.client and call.number > self._guard.since]
+            return ()
+        candidates = {number for call in self._unknown() for number in self._watch.candidates(call)}
+        return tuple(number for number in shown if number in candidates)
+
+    def _unknown(self) -> list[Call]:
+        return [] if self._guard is None else self._watch.undecided(self._guard)
 
     def _close(self, closes: TaskGroup, position_ids: Iterable[int]) -> None:
         for position_id in position_ids:
@@ -97,64 +114,65 @@ class Flatten:
 
     async def _close_one(self, position_id: int) -> None:
         closing = None
-        known = self._channel.account.seen.get(position_id)
+        found = self._view.account.watch_of(position_id)
         try:
             async with self._at_once:
-                left = self._until - loop_time()
-                closing = Closing(
-                    self._channel,
-                    self._follow_up,
-                    clipped(self._options, left),
-                    ClosePosition(position_id),
-                )
-                closed = await closing.run()
+                view = self._view.within(self._until - loop_time())
+                closing = Closing(view, ClosePosition(position_id))
+                self._closed[position_id] = await closing.run()
         except Conflict:
-            self.report.closed_elsewhere.append(position_id)
-            self._done.add(position_id)
+            self._closed_elsewhere.add(position_id)
         except AnswerUnreadable:
-            self._done.add(position_id)
-            if known is not None:
-                self.report.closed.append(unseen(known))
-        except MizarError:
-            await anyio.sleep(_GLANCE)  # it is tried again while it is listed
+            if found is not None:
+                self._closed[position_id] = unseen(found[1])
+        except Exception as failure:  # noqa: BLE001
+            # Whatever it was, it ends no other close; this one is tried again while it is known or listed.
+            log.log(logging.DEBUG if isinstance(failure, MizarError) else logging.ERROR, "not closed: %r", failure)
+            await anyio.sleep(_GLANCE)
         except asyncio.CancelledError:
             if closing is not None:
                 closing.leave()
             raise
-        else:
-            self.report.closed.append(closed)
-            self._done.add(position_id)
         finally:
             self._under_way.discard(position_id)
 
     def left(self) -> tuple[tuple[int, ...], tuple[OutcomeUnknown, ...]]:
         """What is open, and what is in doubt, as far as is known."""
-        calls: list[CallInDoubt] = [*self._opening(), *self._watch.closing_in_doubt()]
-        doubts = tuple(call.unknown("in doubt when the flatten ended", self._watch.candidates(call)) for call in calls)
-        return tuple(self._known()), doubts
+        still_open = {*self._known(), *self._listed, *self._suspected}
+        calls = {call.number: call for call in (*self._opening(), *self._closing(still_open), *self._unknown())}
+        doubts = tuple(
+            call.unknown("in doubt when the flatten ended", self._watch.candidates(call)) for call in calls.values()
+        )
+        return tuple(sorted(still_open)), doubts
+
+    def _closing(self, still_open: set[int]) -> list[Call]:
+        doubts = [call for call in self._watch.in_doubt() if isinstance(call, CloseCall)]
+        return [call for call in doubts if self._guard is None or still_open & set(self._watch.candidates(call))]
 
 
-async def flatten_all_of(flattens: list[Flatten], patience: float) -> FlattenReport:
-    """Run flattens side by side; raises NotFlat if one did not end flat."""
+async def flattened(flatten: Flatten) -> FlattenReport:
+    """Run a flatten; raises NotFlat if it did not end flat."""
     began = loop_time()
-    async with anyio.create_task_group() as group:
-        for one in flattens:
-            if not one.is_flat:
-                group.start_soon(one.run)
+    await flatten.run()
+    return _reported([flatten], loop_time() - began)
+
+
+def _reported(flattens: list[Flatten], elapsed: float, not_asked: str = "") -> FlattenReport:
+    reports = [one.report for one in flattens]
     report = FlattenReport(
-        strategy_ids=tuple(sid for one in flattens for sid in one.report.strategy_ids),
-        closed=[closed for one in flattens for closed in one.report.closed],
-        closed_elsewhere=[pid for one in flattens for pid in one.report.closed_elsewhere],
-        elapsed=loop_time() - began,
+        strategy_ids=tuple(sid for one in reports for sid in one.strategy_ids),
+        closed=[closed for one in reports for closed in one.closed],
+        closed_elsewhere=[pid for one in reports for pid in one.closed_elsewhere],
+        elapsed=elapsed,
     )
     left = [one.left() for one in flattens if not one.is_flat]
-    if not left:
+    if not left and not not_asked:
         return report
     still_open = tuple(pid for open_now, _ in left for pid in open_now)
     in_doubt = tuple(doubt for _, doubts in left for doubt in doubts)
     raise NotFlat(
-        f"not flat after {patience:g} s: {len(still_open)} position(s) are open as far as is known, "
-        f"{list(still_open[:10])}, {len(in_doubt)} call(s) are in doubt, {len(report.closed)} were closed. "
+        f"not flat after {elapsed:.3g} s: {len(still_open)} position(s) are open as far as is known, "
+        f"{list(still_open[:10])}, {len(in_doubt)} call(s) are in doubt, {len(report.closed)} were closed{not_asked}. "
         "The door stays shut: flatten again, or look at the server",
         report=report,
         still_open=still_open,
@@ -166,73 +184,102 @@ FLATTENED: Final = "flattened"
 
 
 class Flattener:
-    """Makes flattens for one client: of a strategy, of all, and of what a block has opened."""
+    """Makes flattens for one view: of a strategy, of all, and of what a block has opened."""
 
-    def __init__(self, channel: Channel, follow_up: FollowUp, options: Options) -> None:
-        self._channel = channel
-        self._account = channel.account
-        self._follow_up = follow_up
-        self._options = options
+    def __init__(self, view: View) -> None:
+        self._view = view
+        self._account = view.account
 
     def _of(self, watch: Watch, until: float, guard: Guard | None = None) -> Flatten:
-        return Flatten(self._channel, self._follow_up, self._options, watch, until, guard)
+        return Flatten(self._view, watch, until, guard)
 
     async def one(self, strategy_id: int, patience: float) -> FlattenReport:
         """Flatten a strategy; its door stays shut until `resume`."""
         watch = self._account.watch(strategy_id)
-        watch.doors.add(FLATTENED)
-        return await flatten_all_of([self._of(watch, loop_time() + patience)], patience)
+        watch.door.shut(FLATTENED)
+        return await flattened(self._of(watch, loop_time() + patience))
 
     async def every(self, patience: float) -> FlattenReport:
         """Flatten every strategy of the key. New ones may open again once it is known which there are."""
-        until = loop_time() + patience
-        self._account.doors.add(FLATTENED)
-        for watch in list(self._account.watches.values()):
-            watch.doors.add(FLATTENED)
-        known = set(self._account.watches)
-        started = [self._of(self._account.watch(sid), until) for sid in sorted(known)]
-        strategies: list[Strategy] = []
-        async with anyio.create_task_group() as first:
-            for one in started:
-                first.start_soon(one.run)
-            await anyio.sleep(_GLANCE)  # what is known to be open is closed before anything is asked
-            strategies = await self._strategies(until)
-        self._account.learn(strategies)
-        others = {strategy.strategy_id for strategy in strategies} - known
-        for strategy_id in others:
-            self._account.watch(strategy_id).doors.add(FLATTENED)
-        self._account.doors.discard(FLATTENED)
-        started += [self._of(self._account.watch(sid), until) for sid in sorted(others)]
-        return await flatten_all_of(started, patience)
+        began = loop_time()
+        until = began + patience
+        self._account.shared.door.shut(FLATTENED)
+        try:
+            started = self._of_all(self._account.watches(), until)
+            async with anyio.create_task_group() as group:
+                for one in started:
+                    group.start_soon(one.run)
+                await anyio.sleep(_GLANCE)  # what is known to be open is closed before anything is asked
+                strategies = await self._strategies(until)
+                if not isinstance(strategies, MizarError):
+                    self._account.learn(strategies)
+                    known = {strategy_id for one in started for strategy_id in one.report.strategy_ids}
+                    others = {strategy.strategy_id for strategy in strategies} - known
+                    for one in self._of_all({sid: self._account.watch(sid) for sid in others}, until):
+                        started.append(one)
+                        group.start_soon(one.run)
+        finally:
+            self._account.shared.door.open(FLATTENED)
+        return _reported(started, loop_time() - began, _not_asked(strategies))
 
-    async def _strategies(self, until: float) -> list[Strategy]:
+    def _of_all(self, watches: dict[int, Watch], until: float) -> list[Flatten]:
+        for watch in watches.values():
+            watch.door.shut(FLATTENED)
+        return [self._of(watches[strategy_id], until) for strategy_id in sorted(watches)]
+
+    async def _strategies(self, until: float) -> list[Strategy] | MizarError:
+        """The strategies of the key, or why they can't be known; no failure of this ends what is being closed."""
         while True:
+            options = self._view.options.within(until - loop_time())
             try:
-                return await self._channel.perform(STRATEGIES, Nothing(), self._options, Lane.CLOSES)
-            except (Unavailable, RateLimited):
-                if loop_time() >= until:
-                    raise
+                return await self._view.channel.perform(STRATEGIES, Nothing(), options, Lane.CLOSES)
+            except MizarError as failure:
+                if loop_time() >= until or not isinstance(failure, (Unavailable, RateLimited)):
+                    return failure
             await anyio.sleep(_GLANCE)
 
     @asynccontextmanager
     async def guarding(self, strategy_id: int) -> AsyncGenerator[None]:
         """Close, when the block ends, what this client has opened for the strategy since it began."""
         watch = self._account.watch(strategy_id)
-        guard = Guard(self._channel, next(self._account.numbers))
-        watch.guards.append(guard)
-        try:
-            with ending_on_sigterm():
-                yield
-        finally:
-            watch.doors.add(guard)
+        guard = Guard(self._view.channel, next(self._account.numbers))
+        with ending_on_signals():
+            watch.guarded(guard, begins=True)
             try:
-                with anyio.CancelScope(shield=True):
-                    until = loop_time() + GUARD_PATIENCE
-                    await flatten_all_of([self._of(watch, until, guard)], GUARD_PATIENCE)
+                yield
             finally:
-                watch.guards.remove(guard)
-                watch.doors.discard(guard)
+                await self._closed_behind(watch, guard)
+
+    async def _closed_behind(self, watch: Watch, guard: Guard) -> None:
+        watch.door.shut(guard)
+        try:
+            flatten = self._of(watch, loop_time() + GUARD_PATIENCE, guard)
+            await _outlasted(flattened(flatten))
+        finally:
+            watch.guarded(guard, begins=False)
+            watch.door.open(guard)
 
     def resume(self, strategy_id: int) -> None:
         """Open the door again."""
-        self._account.watch(strategy_id).doors.discard(FLATTENED)
+        self._account.watch(strategy_id).door.open(FLATTENED)
+
+
+async def _outlasted(work: Coroutine[Any, Any, object]) -> None:
+    """Do something however often whoever waits is cancelled: it is told of that afterwards."""
+    task = asyncio.get_running_loop().create_task(work, name="mizar guard")
+    cancelled: asyncio.CancelledError | None = None
+    with anyio.CancelScope(shield=True):
+        while not task.done():
+            try:
+                await asyncio.wait([task])
+            except asyncio.CancelledError as error:
+                cancelled = error
+    task.result()
+    if cancelled is not None:
+        raise cancelled
+
+
+def _not_asked(strategies: list[Strategy] | MizarError) -> str:
+    if not isinstance(strategies, MizarError):
+        return ""
+    return f"; the list of strategies could not be read ({strategies}), so that others were not looked at"

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 
 @contextlib.contextmanager
-def ending_on_sigterm() -> Iterator[None]:
+def ending_on_signals() -> Iterator[None]:
     """In the main thread, cancel the running task on SIGTERM, and end by that signal once the block has cleaned up.
 
     A handler of the program's own is left alone.

@@ -83,10 +83,10 @@ def test_exit_with_a_write_under_way_takes_less_than_two_seconds_and_says_what_i
             threading.Thread(target=lambda: {OPEN}, daemon=True).start()
             time.sleep(1.5)
             began = time.monotonic()
-            import mizar_async._account.account as account
-            atexit.unregister(account.name_what_is_in_doubt)
+            import mizar_async._account.registry as registry
+            atexit.unregister(registry.name_what_is_in_doubt)
             def report():
-                account.name_what_is_in_doubt()
+                registry.name_what_is_in_doubt()
                 print(time.monotonic() - began)
             import mizar_sync._runtime as runtime
             atexit.unregister(runtime._at_exit)

@@ -121,7 +121,9 @@ async def test_the_first_open_of_a_strategy_reads_the_servers_time_and_what_is_o
         time = router.get(f"{BASE}server-time").respond(json={"server_time": 1})
         listing = router.get(f"{BASE}all-open-positions").respond(json={"open_positions": []})
         router.post(f"{BASE}open-position").mock(
-            side_effect=[httpx.Response(200, json=OPEN | {"position_id": str(number)}) for number in (1, 2, 3)]
+            side_effect=[
+                httpx.Response(200, json=OPEN | {"position_id": f"{number}", "size": 1}) for number in (1, 2, 3)
+            ]
         )
         for _ in range(3):
             await mizar.open_position(strategy_id=1, base_asset="BTC", quote_asset="USDT", is_long=True)
@@ -131,7 +133,7 @@ async def test_the_first_open_of_a_strategy_reads_the_servers_time_and_what_is_o
 async def test_size_is_one_unless_it_is_said() -> None:
     async with respx.MockRouter(assert_all_called=False) as router, client(router) as mizar:
         router.get(url__startswith=BASE).respond(404)
-        route = router.post(f"{BASE}open-position").respond(json=OPEN)
+        route = router.post(f"{BASE}open-position").respond(json=OPEN | {"size": 1.0})
         await mizar.open_position(strategy_id=1, base_asset="BTC", quote_asset="USDT", is_long=True)
         assert json.loads(route.calls.last.request.content)["size"] == 1
 

@@ -17,7 +17,6 @@ from mizar_async import (
     OpenPosition,
     OutcomeUnknown,
     Position,
-    WrongKey,
 )
 
 from ..scripted_venue import ScriptedVenue
@@ -66,13 +65,14 @@ async def test_a_close_of_a_position_never_seen_says_that_it_is_closed_and_nothi
 
 
 @pytest.mark.parametrize("status", [401, 404])
-async def test_another_refusal_after_a_doubt_is_the_answer_for_a_position_never_seen(
+async def test_a_doubt_about_a_position_never_seen_stays_one_whatever_a_later_attempt_is_told(
     scripted: ScriptedVenue, status: int
 ) -> None:
     scripted.script["close-position"] = ["dropped", status]
-    async with scripted.client() as mizar:
-        with pytest.raises((NotFound, WrongKey)):
+    async with scripted.client(grace=0.1) as mizar:
+        with pytest.raises(OutcomeUnknown) as unknown:
             await mizar.close_position(position_id=7)
+        assert [error.reference for error in mizar.unresolved()] == [unknown.value.reference]
 
 
 async def test_another_refusal_after_a_doubt_is_decided_by_a_list_for_a_position_seen_open(

@@ -1,0 +1,52 @@
+"""What a call needs to know of its client: a value, of which `with_options` makes another."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol, TypeVar
+
+import attrs
+
+from .._account.account import Account
+from .._api.endpoints import Endpoint
+from .._options import Options
+from .._wire.channel import Channel
+from .follow_up import FollowUp
+from .listings import Listings
+
+T = TypeVar("T")
+
+
+class Place(Protocol):
+    """The place of a call among those of a bulk."""
+
+    def give_back(self) -> None:
+        """The call is in doubt: it sends nothing for now, and another may have its place."""
+
+
+@attrs.frozen(eq=False)
+class View:
+    """One client with one set of options."""
+
+    channel: Channel
+    account: Account
+    options: Options
+
+    @property
+    def follow_up(self) -> FollowUp:
+        return FollowUp(self.account)
+
+    @property
+    def listings(self) -> Listings:
+        return Listings(self.channel, self.account)
+
+    async def perform(self, endpoint: Endpoint[T], ask: object) -> T:
+        """Make a call that needs no follow-up."""
+        return await self.channel.perform(endpoint, ask, self.options)
+
+    def but(self, **changes: Any) -> View:
+        """The same client with some options changed; None changes nothing."""
+        return View(self.channel, self.account, self.options.but(**changes))
+
+    def within(self, left: float) -> View:
+        """The same for a part of a larger call, of which so many seconds are left."""
+        return View(self.channel, self.account, self.options.within(left))
