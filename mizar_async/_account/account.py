@@ -177,12 +177,18 @@ class Account:
     def pause(self, now: float) -> float | None:
         """Seconds until something is to be looked for; None if nothing ever will be."""
         with self.shared.lock:
-            return 0.0 if any(loop.is_closed() for loop in self.shared.loops) else self.shared.agenda.pause(now)
+            return 0.0 if self._lost_loops() else self.shared.agenda.pause(now)
+
+    def _lost_loops(self) -> bool:
+        for loop in self.shared.loops:  # every call asks, and there is one of them as a rule
+            if loop.is_closed():
+                return True
+        return False
 
     def due(self, now: float) -> list[Watch]:
         """The watches that a list would help now."""
         with self.shared.lock:
-            if any(loop.is_closed() for loop in self.shared.loops):
+            if self._lost_loops():
                 for watch in self._watches.values():
                     watch.doubt_the_lost(now)
             return [self.watch(strategy_id) for strategy_id in sorted(self.shared.agenda.due(now))]

@@ -130,11 +130,11 @@ class OpenCall(Call):
         ask = self.ask
         if told.strategy_id not in {None, ask.strategy_id}:
             return f"a position of strategy {told.strategy_id}"
-        if pair_of(told) != pair_of(ask):
+        if not same_pair(told, ask):
             return f"a position of {told.base_asset}/{told.quote_asset}"
         if told.is_long is not ask.is_long and not on_spot:
             return f"a {'long' if told.is_long else 'short'} position"
-        if told.size.is_finite() and abs(told.size - ask.size) > ROUNDING * ask.size:
+        if told.size != ask.size and told.size.is_finite() and abs(told.size - ask.size) > ROUNDING * ask.size:
             return f"a position of size {told.size}"
         return None
 
@@ -161,6 +161,12 @@ class CloseCall(Call):
     def doubted_again(self, attempts: int, sent_at: float, timeout: float, failure: MizarError) -> None:
         """Another attempt of the same close is in doubt: what counts is the last one."""
         self.attempts, self.sent_at, self.timeout, self.failure, self.ending = attempts, sent_at, timeout, failure, None
+
+
+def same_pair(one: OpenPosition | Position, other: OpenPosition | Position) -> bool:
+    """Whether they are of the same pair, in whichever spelling."""
+    exactly = one.base_asset == other.base_asset and one.quote_asset == other.quote_asset
+    return exactly or pair_of(one) == pair_of(other)
 
 
 def pair_of(what: OpenPosition | Position) -> tuple[str, str]:

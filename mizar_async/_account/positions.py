@@ -16,9 +16,11 @@ class Positions:
 
     def seen(self, position: Position) -> None:
         """It is open, as an answer or a list has said."""
-        self.gone(position.position_id)
-        self._seen[position.position_id] = position
-        self._of_strategy[position.strategy_id].add(position.position_id)
+        number = position.position_id
+        if number in self._seen:
+            self.gone(number)
+        self._seen[number] = position
+        self._of_strategy[position.strategy_id].add(number)
 
     def gone(self, position_id: int) -> Position | None:
         """It is closed; gives what was known of it."""

@@ -30,6 +30,6 @@ class Shared:
     markets: dict[int, str] = attrs.field(factory=dict)
     """By strategy: on SPOT, lists were seen with the wrong side."""
     calls: weakref.WeakValueDictionary[int, Call] = attrs.field(factory=weakref.WeakValueDictionary)
-    """By number, as long as anybody has them."""
+    """By number: those that came into doubt or were abandoned, as long as anybody has them."""
     loops: Counter[asyncio.AbstractEventLoop] = attrs.field(factory=Counter)
     """How many opens each loop has in flight or in doubt: those of a loop that is closed will never report."""

@@ -60,7 +60,7 @@ class Watch:
             self.door.check()
             if self.had_baseline is None:
                 self.had_baseline = self._ledger.has_baseline
-            self._opens[call.number] = self._shared.calls[call.number] = call
+            self._opens[call.number] = call
             self._shared.loops[call.loop] += 1
             self._take(
                 events.Sending(
@@ -88,7 +88,7 @@ class Watch:
         number = position.position_id
         self._take(events.Answered(call.number, number, now, position.size), {number: self._ours(position)})
         if self._ledger.holder(number) != call.number:
-            call.doubtful = True
+            self._is_doubtful(call)
             return f"position {number}, which is another call's, or was there before"
         if position.open_timestamp is not None:
             self._shared.clock.sample(call.sent_at, now, position.open_timestamp)
@@ -105,8 +105,12 @@ class Watch:
         """The call got no usable answer."""
         with self._lock:
             if call.number in self._opens and not call.doubtful:
-                call.doubtful = True
+                self._is_doubtful(call)
                 self._take(events.Doubted(call.number, now, said_yes))
+
+    def _is_doubtful(self, call: Call) -> None:
+        call.doubtful = True
+        self._shared.calls[call.number] = call
 
     def doubt_the_lost(self, now: float) -> None:
         """Calls in flight whose loop has ended will never report."""
@@ -322,6 +326,7 @@ class Watch:
         with self._lock:
             if not call.abandoned:
                 call.abandoned = True
+                self._shared.calls[call.number] = call
                 if call.ending is not None:
                     self._leave_behind(call)
                 elif call.number in self._opens:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 
-from .._account.calls import CloseCall, pair_of, unseen
+from .._account.calls import CloseCall, same_pair, unseen
 from .._api.codec import encode
 from .._api.endpoints import CLOSE_POSITION
 from .._api.trading import ClosedPosition, ClosePosition
@@ -111,7 +111,7 @@ class Closing(Attempt[ClosedPosition]):
         if told.position_id != self._id:
             return f"position {told.position_id}"
         known = self._known
-        if known is not None and (pair_of(told) != pair_of(known)):
+        if known is not None and not same_pair(told, known):
             return f"a position of {told.base_asset}/{told.quote_asset}"
         if known is not None and told.strategy_id not in {None, known.strategy_id}:
             return f"a position of strategy {told.strategy_id}"
