@@ -1,0 +1,9 @@
+"""Prices: simulated from a seed, or replayed from a recording."""
+
+from __future__ import annotations
+
+from .feed import Feed
+from .recorded import Replay
+from .simulated import Simulated
+
+__all__ = ["Feed", "Replay", "Simulated"]

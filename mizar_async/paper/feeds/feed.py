@@ -1,0 +1,36 @@
+"""What the venue asks of prices.
+
+A feed answers what a pair costs at a time, and never looks ahead of that time. It holds no clock: the venue asks with
+the very time that it writes on the position, so price and timestamp always belong together.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Final, Protocol
+
+from ..._api.trading import Exchange, Symbol
+from ..rules import MARKETS
+
+BINANCE: Final = Exchange("binance", MARKETS)
+
+
+class Feed(Protocol):
+    """Where the venue's prices come from."""
+
+    @property
+    def starts(self) -> int | None:
+        """When its recording begins, in milliseconds since the epoch; None for a feed of the present."""
+        ...
+
+    def exchanges(self) -> tuple[Exchange, ...]:
+        """The exchanges and their markets."""
+        ...
+
+    def symbols(self) -> tuple[Symbol, ...]:
+        """Every pair that has a price, with its markets."""
+        ...
+
+    def price(self, symbol: str, at: int) -> Decimal:
+        """The price of a pair as it is known at `at`, in milliseconds since the epoch."""
+        ...

@@ -1,0 +1,104 @@
+"""Prices of a recording: a CSV file of candles or of trades."""
+
+from __future__ import annotations
+
+import bisect
+import re
+from decimal import Decimal
+from os import PathLike
+from pathlib import Path
+from typing import Final
+
+from ..._api.trading import Exchange, Symbol
+from ...errors import InvalidInput
+from ..rules import MARKETS
+from .bars import read, shortest
+from .feed import BINANCE
+
+
+class Replay:
+    """The prices of a recording: a CSV file of candles or of trades, with a line of column names.
+
+    | kind    | columns that are read                      | others (high, low, volume, id, side, amount) |
+    | ---     | ---                                        | ---                                          |
+    | candles | `timestamp`, `open`, `close`               | are ignored                                  |
+    | trades  | `timestamp`, `price`                       | are ignored                                  |
+
+    A timestamp is a whole number of milliseconds since the epoch, or a date and time such as
+    `2022-01-01 00:00:00`, in UTC unless it names another zone. A candle's timestamp is its opening time.
+
+    Nothing looks ahead. Of a candle in progress only its open is known; from its end until the next one begins (a gap
+    in the recording), its close. Of trades, it is the last one at or before the time. A candle lasts as long as the
+    shortest distance between two of the file, one minute if there is but one. Before the first row the price is the
+    first one; after the end of the recording, the last one stays, so that what is open can always be closed.
+
+    The pair is taken from the file's name, BTCUSDT-1m-2022-01.csv for example, or from `pair`, "BTC/USDT" or "BTCUSDT".
+
+    Raises `InvalidInput`, which names the file and the line, for what can't be read.
+    """
+
+    def __init__(self, path: str | PathLike[str], pair: str | None = None) -> None:
+        self.path = Path(path)
+        self._base, self._quote = _pair(self.path, pair)
+        self._times, self._prices, self._after = read(self.path)
+        self._lasts = shortest(self._times)
+
+    def __repr__(self) -> str:
+        return f"Replay({self.path.name!r}, {self._base}/{self._quote}, {len(self._times)} rows)"
+
+    @property
+    def starts(self) -> int:
+        """The time of the first row, in milliseconds since the epoch."""
+        return self._times[0]
+
+    @property
+    def ends(self) -> int:
+        """The time at which the last row is over, in milliseconds since the epoch."""
+        return self._times[-1] + (self._lasts if self._after else 0)
+
+    def exchanges(self) -> tuple[Exchange, ...]:
+        """One exchange, binance, with SPOT and FUTURES."""
+        return (BINANCE,)
+
+    def symbols(self) -> tuple[Symbol, ...]:
+        """The pair of the recording, on both markets."""
+        return (Symbol(self._base + self._quote, self._base, self._quote, MARKETS),)
+
+    def price(self, symbol: str, at: int) -> Decimal:
+        """The price that was known at a time."""
+        if symbol != self._base + self._quote:
+            raise KeyError(symbol)
+        row = max(0, bisect.bisect_right(self._times, at) - 1)
+        if self._after and at >= self._times[row] + self._lasts:
+            return self._after[row]
+        return self._prices[row]
+
+
+_QUOTES: Final = (
+    "USDT",
+    "USDC",
+    "FDUSD",
+    "BUSD",
+    "TUSD",
+    "USD",
+    "DAI",
+    "EUR",
+    "GBP",
+    "TRY",
+    "BRL",
+    "BTC",
+    "ETH",
+    "BNB",
+)
+
+
+def _pair(path: Path, pair: str | None) -> tuple[str, str]:
+    text = re.split(r"[-_.]", path.name)[0] if pair is None else pair
+    base, slash, quote = text.upper().partition("/")
+    if not slash:
+        quote = next((known for known in _QUOTES if base.endswith(known) and base != known), "")
+        base = base.removesuffix(quote)
+    if not re.fullmatch(r"[A-Z0-9]{1,20}/[A-Z0-9]{1,20}", f"{base}/{quote}"):
+        source = f"the name of {path.name}" if pair is None else f"pair={pair!r}"
+        raise InvalidInput(f"{source} does not say which pair this is: give pair as BASE/QUOTE, such as BTC/USDT")
+    return base, quote
