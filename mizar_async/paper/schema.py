@@ -18,7 +18,7 @@ from pydantic_core import PydanticCustomError
 
 from .._api import trading
 from .._api.trading import Position, Symbol
-from .store import LARGEST_ID
+from .store.tables import LARGEST_ID
 
 # Sizes are echoed exactly, so their text must end somewhere; the shortest text of a usual float is within this.
 _DECIMALS: Final = 40

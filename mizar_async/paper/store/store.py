@@ -15,82 +15,29 @@ from contextlib import contextmanager
 from decimal import Decimal
 from os import PathLike
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import attrs
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.pool import StaticPool
 
-from .._api.trading import ClosedPosition, Position, Strategy, Symbol
-
-LARGEST_ID: Final = 2**63 - 1
-"""What a column of SQLite can hold: a larger id belongs to nothing."""
-
-_SCHEMA = sa.MetaData()
-_KEYS = sa.Table(
-    "keys",
-    _SCHEMA,
-    sa.Column("owner", sa.Integer, primary_key=True),
-    sa.Column("name", sa.Text, nullable=False, unique=True),
-    sa.Column("hash", sa.LargeBinary, nullable=False),
+from ..._api.trading import ClosedPosition, Position, Strategy, Symbol
+from .tables import (
+    ALL,
+    CLOSE_ONE,
+    COUNT_KEYS,
+    KEY_OF_NAME,
+    KEYS,
+    LARGEST_ID,
+    OPEN_OF,
+    OPEN_ONE,
+    POSITION,
+    SCHEMA,
+    STRATEGIES,
+    STRATEGIES_OF,
+    STRATEGY,
 )
-_STRATEGIES = sa.Table(
-    "strategies",
-    _SCHEMA,
-    sa.Column("strategy_id", sa.Integer, primary_key=True),
-    sa.Column("owner", sa.ForeignKey("keys.owner"), nullable=False, index=True),
-    sa.Column("name", sa.Text, nullable=False),
-    sa.Column("description", sa.Text, nullable=False),
-    sa.Column("exchange", sa.Text, nullable=False),
-    sa.Column("market", sa.Text, nullable=False),
-    sa.Column("symbols", sa.JSON, nullable=False),
-    sa.Column("creation_timestamp", sa.Integer, nullable=False),
-)
-# Numbers are text: SQLite's own are floats.
-_POSITIONS = sa.Table(
-    "positions",
-    _SCHEMA,
-    sa.Column("position_id", sa.Integer, primary_key=True),
-    sa.Column("strategy_id", sa.ForeignKey("strategies.strategy_id"), nullable=False),
-    sa.Column("base_asset", sa.Text, nullable=False),
-    sa.Column("quote_asset", sa.Text, nullable=False),
-    sa.Column("size", sa.Text, nullable=False),
-    sa.Column("is_long", sa.Boolean, nullable=False),
-    sa.Column("open_price", sa.Text, nullable=False),
-    sa.Column("open_timestamp", sa.Integer, nullable=False),
-    sa.Column("close_price", sa.Text),
-    sa.Column("close_timestamp", sa.Integer),
-)
-_OPEN = _POSITIONS.c.close_timestamp.is_(None)
-# Open positions are few beside those that were closed: the index holds no others.
-sa.Index("open_positions", _POSITIONS.c.strategy_id, _POSITIONS.c.position_id, sqlite_where=_OPEN)
-
-# Statements are built once: SQLAlchemy takes longer to build one than SQLite to carry it out.
-_KEY = sa.select(_KEYS.c.owner, _KEYS.c.hash).where(_KEYS.c.name == sa.bindparam("name"))
-_STRATEGY = sa.select(_STRATEGIES).where(_STRATEGIES.c.strategy_id == sa.bindparam("strategy_id"))
-_STRATEGIES_OF = (
-    sa.select(_STRATEGIES).where(_STRATEGIES.c.owner == sa.bindparam("owner")).order_by(_STRATEGIES.c.strategy_id)
-)
-_POSITION = (
-    sa.select(_STRATEGIES.c.owner, _POSITIONS)
-    .join_from(_POSITIONS, _STRATEGIES)
-    .where(_POSITIONS.c.position_id == sa.bindparam("position_id"))
-)
-_OPEN_OF = (
-    sa.select(_POSITIONS)
-    .where(_POSITIONS.c.strategy_id == sa.bindparam("strategy_id"), _OPEN)
-    .order_by(_POSITIONS.c.position_id)
-)
-_ALL = sa.select(_POSITIONS).order_by(_POSITIONS.c.position_id)
-_OPEN_ONE = _POSITIONS.insert().inline()
-# The condition is what makes one of several closes win, whichever process they come through.
-_CLOSE_ONE = (
-    _POSITIONS.update()
-    .where(_POSITIONS.c.position_id == sa.bindparam("its_id"), _OPEN)
-    .values(close_price=sa.bindparam("its_price"), close_timestamp=sa.bindparam("its_time"))
-)
-_COUNT = sa.select(sa.func.count()).select_from(_KEYS)
 
 
 @attrs.frozen
@@ -127,7 +74,7 @@ class Store:
         self._keys: dict[str, tuple[int, bytes]] = {}
         self._strategies: dict[int, OwnedStrategy] = {}
         with self._transaction() as connection:
-            _SCHEMA.create_all(connection)
+            SCHEMA.create_all(connection)
 
     def close(self) -> None:
         """Give the file back. Everything is stored already."""
@@ -146,14 +93,14 @@ class Store:
     def add_key(self, name: str, hashed: bytes) -> int:
         """Store a key's hash, and return the number of its owner."""
         with self._transaction() as connection:
-            return _new_id(connection.execute(_KEYS.insert(), {"name": name, "hash": hashed}))
+            return _new_id(connection.execute(KEYS.insert(), {"name": name, "hash": hashed}))
 
     def key(self, name: str) -> tuple[int, bytes] | None:
         """The owner and the hash of the key of this name. They never change, so each is read once."""
         known = self._keys.get(name)
         if known is None:
             with self._transaction() as connection:
-                row = connection.execute(_KEY, {"name": name}).first()
+                row = connection.execute(KEY_OF_NAME, {"name": name}).first()
             if row is not None:
                 known = self._keys[name] = (row.owner, row.hash)
         return known
@@ -161,7 +108,7 @@ class Store:
     def count_keys(self) -> int:
         """How many keys were ever created."""
         with self._transaction() as connection:
-            return int(connection.execute(_COUNT).scalar_one())
+            return int(connection.execute(COUNT_KEYS).scalar_one())
 
     def add_strategy(
         self,
@@ -185,7 +132,7 @@ class Store:
             "creation_timestamp": at,
         }
         with self._transaction() as connection:
-            number = _new_id(connection.execute(_STRATEGIES.insert(), row))
+            number = _new_id(connection.execute(STRATEGIES.insert(), row))
         return Strategy(number, name, exchange, market, symbols, at)
 
     def strategy(self, strategy_id: int) -> OwnedStrategy | None:
@@ -193,7 +140,7 @@ class Store:
         known = self._strategies.get(strategy_id)
         if known is None and strategy_id <= LARGEST_ID:
             with self._transaction() as connection:
-                row = connection.execute(_STRATEGY, {"strategy_id": strategy_id}).first()
+                row = connection.execute(STRATEGY, {"strategy_id": strategy_id}).first()
             if row is not None:
                 known = self._strategies[strategy_id] = OwnedStrategy(row.owner, _strategy(row))
         return known
@@ -201,7 +148,7 @@ class Store:
     def strategies(self, owner: int) -> list[Strategy]:
         """The strategies of a key, oldest first."""
         with self._transaction() as connection:
-            return [_strategy(row) for row in connection.execute(_STRATEGIES_OF, {"owner": owner})]
+            return [_strategy(row) for row in connection.execute(STRATEGIES_OF, {"owner": owner})]
 
     def open(
         self,
@@ -225,7 +172,7 @@ class Store:
             "open_timestamp": at,
         }
         with self._transaction() as connection:
-            number = _new_id(connection.execute(_OPEN_ONE, row))
+            number = _new_id(connection.execute(OPEN_ONE, row))
         return Position(number, strategy_id, base_asset, quote_asset, size, is_long, price, at)
 
     def close_open(self, closed: list[ClosedPosition]) -> bool:
@@ -235,7 +182,7 @@ class Store:
             for one in closed
         ]
         with self._lock:
-            done = all(self._connection.execute(_CLOSE_ONE, row).rowcount == 1 for row in rows)
+            done = all(self._connection.execute(CLOSE_ONE, row).rowcount == 1 for row in rows)
             if done:
                 self._connection.commit()
             else:
@@ -247,18 +194,18 @@ class Store:
         if position_id > LARGEST_ID:
             return None
         with self._transaction() as connection:
-            row = connection.execute(_POSITION, {"position_id": position_id}).first()
+            row = connection.execute(POSITION, {"position_id": position_id}).first()
         return None if row is None else OwnedPosition(row[0], _position(row[1:]))
 
     def open_positions(self, strategy_id: int) -> list[Position]:
         """The open positions of a strategy, oldest first."""
         with self._transaction() as connection:
-            return [_position(row) for row in connection.execute(_OPEN_OF, {"strategy_id": strategy_id})]
+            return [_position(row) for row in connection.execute(OPEN_OF, {"strategy_id": strategy_id})]
 
     def positions(self) -> list[Position | ClosedPosition]:
         """Every position of every key, oldest first."""
         with self._transaction() as connection:
-            return [_position(row) for row in connection.execute(_ALL)]
+            return [_position(row) for row in connection.execute(ALL)]
 
 
 def _give_back(connection: sa.Connection, engine: sa.Engine) -> None:
