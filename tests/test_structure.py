@@ -70,12 +70,12 @@ UPWARDS = {
 
 # The libraries that have one home each; whoever else wants what they do asks there.
 HOMES = {
-    "httpx": {"_wire.transport", "paper.server"},
+    "httpx": {"_wire.transport", "paper.http"},
     "aiohttp": {"_wire.transport"},
     "cattrs": {"_api.oddities"},
     "tenacity": {"_wire.retries"},
     "sqlalchemy": {"paper.store"},
-    "fastapi": {"paper.app"},
+    "fastapi": {"paper.http"},
 }
 
 

@@ -10,10 +10,9 @@ says which extra is missing.
 from __future__ import annotations
 
 try:
-    from .app import create_app
     from .feeds import Feed, Replay, Simulated
+    from .http import create_app, in_process, serve, serve_forever
     from .rules import Refusal
-    from .server import in_process, serve, serve_forever
     from .venue import Venue
 except ModuleNotFoundError as missing:
     if (missing.name or "").partition(".")[0] not in {"fastapi", "starlette", "pydantic", "sqlalchemy", "uvicorn"}:

@@ -16,7 +16,7 @@ from starlette.routing import BaseRoute
 
 from mizar_async import paper
 from mizar_async._api.endpoints import API_PREFIX, ENDPOINTS, OPEN_POSITION, Endpoint
-from mizar_async.paper.app import LARGEST_BODY
+from mizar_async.paper.http.bodies import LARGEST_BODY
 
 from .conftest import OPEN, STRATEGY, client_of
 
@@ -467,6 +467,6 @@ def test_a_row_that_nobody_carries_out_fails_when_the_application_is_made(
     venue: paper.Venue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     row = Endpoint("POST", "new", OPEN_POSITION.request, OPEN_POSITION.answer, OPEN_POSITION.repeat)
-    monkeypatch.setattr("mizar_async.paper.app.ENDPOINTS", (row,))
+    monkeypatch.setattr("mizar_async.paper.http.app.ENDPOINTS", (row,))
     with pytest.raises(KeyError):
         paper.create_app(venue)

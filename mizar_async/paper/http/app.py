@@ -7,31 +7,28 @@ carries it out and what it may refuse; a row without an entry in `_ROUTES` fails
 from __future__ import annotations
 
 import inspect
-import json
 from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from typing import Annotated, Any, Final
 
 import attrs
 import msgspec
-from fastapi import Body, Depends, FastAPI, HTTPException, Query
+from fastapi import Body, Depends, FastAPI, Query
 from fastapi.exceptions import RequestValidationError
-from fastapi.routing import APIRoute
 from fastapi.security import APIKeyHeader
 from pydantic import BaseModel, create_model
 from starlette.exceptions import HTTPException as AnyHTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from .._api import endpoints as calls
-from .._api.endpoints import API_PREFIX, ENDPOINTS, Endpoint
-from .._api.trading import Position
-from ..errors import InvalidInput
-from .rules import Complaint, Refusal
+from ..._api import endpoints as calls
+from ..._api.endpoints import API_PREFIX, ENDPOINTS, Endpoint
+from ..._api.trading import Position
+from ...errors import InvalidInput
+from ..rules import Complaint, Refusal
+from ..venue import Venue
+from .bodies import StrictRoute
 from .schema import model_of
-from .venue import Venue
-
-LARGEST_BODY: Final = 2**20
 
 _KEY: Final = APIKeyHeader(name="mizar-api-key", auto_error=False, description="The API key that `mizar paper` prints.")
 
@@ -94,7 +91,7 @@ def create_app(venue: Venue) -> FastAPI:
         version="1",  # of the API
         redirect_slashes=False,  # clients do not follow redirects
     )
-    app.router.route_class = _StrictRoute
+    app.router.route_class = StrictRoute
     app.add_exception_handler(Refusal, _refused)
     app.add_exception_handler(RequestValidationError, _not_valid)
     app.add_exception_handler(AnyHTTPException, _http_error)
@@ -157,9 +154,6 @@ def _checked(endpoint: Endpoint[Any], values: dict[str, Any]) -> object:
         raise Refusal(422, [Complaint(("body",), reason, "inconsistent")]) from None
 
 
-# -- answers -----------------------------------------------------------------------------------------
-
-
 def _encoded(endpoint: Endpoint[Any], answer: object) -> bytes:
     if endpoint.envelope is not None and isinstance(answer, Iterable):
         return msgspec.json.encode({endpoint.envelope: [_documented(item) for item in answer]})
@@ -190,9 +184,6 @@ def _answer_model(endpoint: Endpoint[Any]) -> type[BaseModel]:
     return create_model("".join(word.title() for word in endpoint.path.split("-")), **fields)
 
 
-# -- refusals ----------------------------------------------------------------------------------------
-
-
 def _error(status: int, detail: object, headers: Mapping[str, str] | None = None) -> Response:
     body = msgspec.json.encode({"detail": detail})
     return Response(body, status_code=status, headers=headers, media_type="application/json")
@@ -213,66 +204,3 @@ async def _not_valid(_: Request, problem: Exception) -> Response:
 async def _http_error(_: Request, problem: Exception) -> Response:
     assert isinstance(problem, AnyHTTPException)
     return _error(problem.status_code, problem.detail, problem.headers)
-
-
-# -- bodies ------------------------------------------------------------------------------------------
-
-
-class _StrictRequest(Request):
-    """A request whose body is bounded, and is one unambiguous JSON document or none."""
-
-    async def body(self) -> bytes:
-        if not hasattr(self, "_body"):
-            chunks, size = [], 0
-            announced = self.headers.get("content-length", "")
-            if announced.isdecimal() and int(announced[:20]) > LARGEST_BODY:
-                raise _too_large()
-            async for chunk in self.stream():
-                size += len(chunk)
-                if size > LARGEST_BODY:
-                    raise _too_large()
-                chunks.append(chunk)
-            self._body = b"".join(chunks)
-        return self._body
-
-    async def json(self) -> object:
-        body = await self.body()
-        try:
-            return _strict_json(body)
-        except (ValueError, ArithmeticError, RecursionError):
-            # FastAPI answers 422 to this class, and 400 to any other; nothing of the body is kept in it.
-            raise json.JSONDecodeError("not a JSON document that this API takes", "", 0) from None
-
-
-def _too_large() -> HTTPException:
-    # What was not read of the body can't be told from a next request: the connection ends with the answer.
-    return HTTPException(413, "The body is too large", headers={"Connection": "close"})
-
-
-def _strict_json(body: bytes) -> object:
-    # Decimals, since sizes are exact; NaN and Infinity are no JSON.
-    return json.loads(
-        body.decode("utf-8"), parse_float=Decimal, parse_constant=_no_constant, object_pairs_hook=_distinct
-    )
-
-
-def _no_constant(name: str) -> None:
-    raise ValueError(name)
-
-
-def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    values = dict(pairs)
-    if len(values) != len(pairs):
-        raise ValueError("a name stands twice: programs disagree about which of the values counts")
-    return values
-
-
-class _StrictRoute(APIRoute):
-    def get_route_handler(self) -> Callable[[Request], Any]:
-        handle = super().get_route_handler()
-
-        async def handle_strictly(request: Request) -> Response:
-            answer: Response = await handle(_StrictRequest(request.scope, request.receive))
-            return answer
-
-        return handle_strictly

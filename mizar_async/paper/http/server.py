@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Final
 
 import uvicorn
 
-from ..errors import InvalidInput
+from ...errors import InvalidInput
+from ..venue import SPREAD, Venue
 from .app import create_app
-from .venue import SPREAD, Venue
 
 if TYPE_CHECKING:
     import httpx

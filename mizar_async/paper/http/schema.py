@@ -16,9 +16,9 @@ import attrs
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, create_model
 from pydantic_core import PydanticCustomError
 
-from .._api import trading
-from .._api.trading import Position, Symbol
-from .store.tables import LARGEST_ID
+from ..._api import trading
+from ..._api.trading import Position, Symbol
+from ..store.tables import LARGEST_ID
 
 # Sizes are echoed exactly, so their text must end somewhere; the shortest text of a usual float is within this.
 _DECIMALS: Final = 40
