@@ -1,0 +1,75 @@
+"""The commands, their options, and their exit codes."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import sys
+from collections.abc import Callable, Coroutine
+from importlib.metadata import version as installed_version
+from pathlib import Path
+from typing import Annotated, Any
+
+import anyio
+import typer
+from platformdirs import user_data_path
+
+from .. import InvalidInput
+from .demo import run_demo
+from .paper import run_paper
+from .show import console
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_show_locals=False)
+
+Prices = Annotated[
+    Path | None, typer.Option(help="Replay this CSV file of candles or trades.", exists=True, dir_okay=False)
+]
+Pair = Annotated[str | None, typer.Option(help="The pair of the file, if its name does not tell: BTC/USDT.")]
+Speed = Annotated[float, typer.Option(help="How many times as fast as real time the venue's clock runs.")]
+Seed = Annotated[int, typer.Option(help="The seed of the simulated prices.")]
+Spread = Annotated[float, typer.Option(help="Percent between buying and selling; fills are worse by half of it.")]
+
+
+@app.callback(invoke_without_command=True)
+def about(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+    """Trade through Mizar with self-hosted strategies: try it here, without an account."""
+    if version:
+        console.print(f"mizar {installed_version('mizar')}", highlight=False)
+        raise typer.Exit
+
+
+@app.command()
+def paper(
+    prices: Prices = None,
+    pair: Pair = None,
+    speed: Speed = 1.0,
+    seed: Seed = 0,
+    spread: Spread = 0.02,
+    port: Annotated[int, typer.Option(help="The port on 127.0.0.1; 0 is a free one.", min=0, max=65535)] = 0,
+    db: Annotated[Path | None, typer.Option(help="The file of the venue; a new one is a fresh venue.")] = None,
+) -> None:
+    """Run the local paper venue until Ctrl-C."""
+    path = user_data_path("mizar", ensure_exists=True) / "paper.db" if db is None else db
+    run(run_paper, path, port, prices=prices, pair=pair, speed=speed, seed=seed, spread=spread)
+
+
+@app.command()
+def demo(prices: Prices = None, pair: Pair = None, speed: Speed = 1.0, seed: Seed = 0, spread: Spread = 0.02) -> None:
+    """Open, watch and close 200 positions against a real venue on this machine."""
+    run(run_demo, prices=prices, pair=pair, speed=speed, seed=seed, spread=spread)
+
+
+def run(work: Callable[..., Coroutine[Any, Any, int]], *arguments: object, **settings: object) -> None:
+    """Run a command; its exit code is what it returns."""
+
+    async def begin() -> int:
+        return await work(*arguments, **settings)
+
+    try:
+        code = anyio.run(begin, backend_options={"use_uvloop": importlib.util.find_spec("uvloop") is not None})
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        code = 130
+    except InvalidInput as refused:
+        console.print(f"[red]{refused}[/red]", soft_wrap=True)
+        code = 2
+    sys.exit(code)
