@@ -54,10 +54,9 @@ class Mizar:
         mizar_client.open_position(strategy_id=1, base_asset="BTC", quote_asset="USDT", size=0.3, is_long=True)
 
     `api_key` defaults to the environment variable MIZAR_API_KEY; the address is `api_url`, or made of `scheme` and
-    `host`, or
-    that of MIZAR_API_URL. Raises `MizarAPIException` where the server said no; `OutcomeUnknown`, which means that
-    nobody
-    knows, `NotSent` and the other errors leave as they are: they are no reason to repeat a call without looking.
+    `host`, or that of MIZAR_API_URL. Raises `MizarAPIException` where the server said no; `OutcomeUnknown`, which means
+    that nobody knows, `NotSent` and the other errors leave as they are: they are no reason to repeat a call without
+    looking.
     """
 
     def __init__(

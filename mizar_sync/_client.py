@@ -55,9 +55,8 @@ class Mizar:
     call of this process owns. `verify` is an `ssl.SSLContext` or a file of certificates to trust. A `transport` of
     your own (of httpx) is used as it is, in every loop, and is yours to close.
 
-    One client works in several loops and threads, one after the other and at once; connections are made when they
-    are first needed and go with their loop. Making a client does no I/O. Raises `InvalidInput` for a value that
-    can't be
+    One client works in several loops and threads, one after the other and at once; connections are made when they are
+    first needed and go with their loop. Making a client does no I/O. Raises `InvalidInput` for a value that can't be
     right. Every call may raise any `MizarError` but no exception of another library.
     """
 
@@ -138,7 +137,9 @@ class Mizar:
     ) -> Self:
         """A view of this client with some options changed; it shares everything else.
 
-        mizar.with_options(timeout=5, deadline=10).close_position(position_id=17)
+            mizar.with_options(timeout=5, deadline=10).close_position(position_id=17)
+
+        None leaves an option as it is. Raises `InvalidInput` for a value that can't be right.
         """
         return self._around(
             self._async.with_options(
@@ -207,9 +208,9 @@ class Mizar:
         `size` is the share of what each follower allows: more than 0, at most 1.
 
         An open that gets no answer is looked up, never sent again while it is in doubt. Raises `Refused` if the server
-        said no, `NotSent` if nothing left, `NotOpened` if it was in doubt and is proven absent, and `OutcomeUnknown`
-        if nobody
-        can say whether it opened: do not call again then, the client goes on looking, and `resolve` gives the answer.
+        said no, `NotSent` if nothing left, `NotOpened` if it was in doubt and is proven absent, and `OutcomeUnknown` if
+        nobody can say whether it opened: do not call again then, the client goes on looking, and `resolve` gives the
+        answer.
         """
         return self._runtime.call(
             self._async.open_position,
@@ -225,8 +226,7 @@ class Mizar:
 
         A close that gets no answer is repeated within the deadline, since a position closes only once; its price and
         time are None where the answer was lost. Raises `Conflict` if the position was closed before, `NotFound` if
-        there
-        is none, and `OutcomeUnknown` if nobody can say: the client goes on looking then.
+        there is none, and `OutcomeUnknown` if nobody can say: the client goes on looking then.
         """
         return self._runtime.call(self._async.close_position, position_id=position_id)
 
@@ -266,12 +266,10 @@ class Mizar:
             result = mizar.open_positions([OpenPosition(strategy_id=1, base_asset="BTC", ...), ...])
             result.succeeded, result.failed, result.not_done
 
-        One failure never hides the others; `stop_on_error` starts no more after the first. `deadline` is in seconds
-        for all
-        of it (None: no bound): what it does not reach comes back as not done. `on_progress(finished, total)` is
-        called after
-        each. Cancelled, the exception carries what there is (`partial_result`), and `into` keeps it in any case.
-        A collection is checked whole before anything is sent: raises `InvalidInput`.
+        One failure never hides the others; `stop_on_error` starts no more after the first. `deadline` is in seconds for
+        all of it (None: no bound): what it does not reach comes back as not done. `on_progress(finished, total)` is
+        called after each. Cancelled, the exception carries what there is (`partial_result`), and `into` keeps it in any
+        case. A collection is checked whole before anything is sent: raises `InvalidInput`.
         """
         return self._runtime.call(
             self._async.open_positions,
@@ -346,9 +344,8 @@ class Mizar:
     ) -> Position | ClosedPosition | list[ClosedPosition]:
         """Wait for what became of a call that ended as `OutcomeUnknown`, for `timeout` seconds (None: the deadline).
 
-        Returns the position that it opened or closed (a list for a close-all), raises `NotOpened` if it opened
-        nothing, or
-        `OutcomeUnknown` again if nobody can tell yet.
+        Returns the position that it opened or closed (a list for a close-all), raises `NotOpened` if it opened nothing,
+        or `OutcomeUnknown` again if nobody can tell yet.
         """
         return self._runtime.call(self._async.resolve, error, timeout=timeout)
 

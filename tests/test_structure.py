@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import inspect
+import itertools
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -200,3 +202,44 @@ def test_the_names_are_found_when_they_are_used_and_no_others() -> None:
 def test_every_package_is_typed() -> None:
     for package in ("mizar_async", "mizar_sync", "mizar"):
         assert (ROOT / package / "py.typed").exists()
+
+
+# A line may end this much before its last column for the sake of a phrase; one that ends earlier is an orphan.
+FULL_LINE = 100
+
+# Examples of these lost their indentation.
+UNINDENTED = {PACKAGE / "_ledger" / "ledger.py", PACKAGE / "_ledger" / "server_clock.py"}
+
+
+def documentation(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Each paragraph of each docstring of a module, and the column in which its text begins."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+            for paragraph in inspect.cleandoc(node.value.value).split("\n\n"):
+                yield node.col_offset, paragraph.splitlines()
+
+
+def orphans(column: int, paragraph: list[str]) -> Iterator[str]:
+    """The lines of a paragraph that end early in the middle of a sentence."""
+    for line, following in itertools.pairwise(paragraph):
+        prose = line[:1].isalnum() or line[:1] in "`*(\"'"
+        goes_on = prose and not line.endswith((".", ":")) and not following.startswith(" ")
+        if goes_on and column + len(f"{line} {following.split()[0]}") <= FULL_LINE:
+            yield line
+
+
+def is_code(paragraph: list[str]) -> bool:
+    """Whether a paragraph is a statement: an example that stands where prose belongs."""
+    try:
+        ast.parse("async def example():\n" + "\n".join(f"    {line}" for line in paragraph))
+    except SyntaxError:
+        return False
+    return not paragraph[0].startswith(" ") and any(mark in paragraph[0] for mark in "(=")
+
+
+def test_docstrings_are_wrapped_where_their_lines_are_full_and_their_examples_are_indented() -> None:
+    sources = {path for name in ("mizar_async", "mizar_sync", "mizar") for path in (ROOT / name).rglob("*.py")}
+    for path in sources - UNINDENTED:
+        for column, paragraph in documentation(path):
+            assert [*orphans(column, paragraph)] == [], path
+            assert not is_code(paragraph), path

@@ -1,8 +1,8 @@
 """API keys: made here, and stored as a hash. The only module that draws secrets.
 
 A key is `paper_<name>_<secret>`. The name finds the row and is no secret; what is compared is the hash of the
-whole key, in constant time, and a name that nobody has is compared as well. One round of
-SHA-256 is enough for 256 random bits.
+whole key, in constant time, and a name that nobody has is compared as well. One round of SHA-256 is enough for 256
+random bits.
 """
 
 from __future__ import annotations
