@@ -38,6 +38,7 @@ ORDER = [
     "_ledger.server_clock",
     "_wire.address",
     "_wire.rate_limit",
+    "_wire.turns",
     "_wire.retries",
     "_wire.transport",
     "_wire.channel",

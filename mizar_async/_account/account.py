@@ -19,7 +19,7 @@ import attrs
 
 from .._api.trading import ClosedPosition, Position, Strategy
 from .._wire.channel import Channel
-from .._wire.rate_limit import Turns
+from .._wire.turns import Turns
 from .calls import Call, CloseCall
 from .door import Door
 from .left_behind import REMEMBERED, LeftBehind

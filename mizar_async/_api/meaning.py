@@ -92,12 +92,16 @@ def retry_after(header: str | None, now: int) -> float | None:
     try:
         seconds = float(header)
     except ValueError:
-        try:
-            date = parsedate_to_datetime(header)
-        except ValueError:
-            return None
-        seconds = (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - now / 1000
+        seconds = _seconds_until(header, now)
     return max(0.0, seconds) if math.isfinite(seconds) else None
+
+
+def _seconds_until(date: str, now: int) -> float:
+    try:
+        moment = parsedate_to_datetime(date)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() - now / 1000
+    except (ValueError, ArithmeticError, LookupError, TypeError):  # the parser has a kind for each way to be wrong
+        return math.nan
 
 
 def error_body(body: bytes) -> object:

@@ -28,8 +28,9 @@ from .._clock import Clock, loop_time
 from .._options import Options
 from ..errors import MizarError, NotSent, RateLimited, Unavailable
 from .address import Address, ApiKey
-from .rate_limit import Lane, Turns
+from .rate_limit import Lane
 from .retries import is_harmless, repeated
+from .turns import Turns
 
 if TYPE_CHECKING:
     import ssl

@@ -4,31 +4,34 @@
 `requests_per_second` at most so many leave in any one second. Opens and ordinary reads share nine tenths of
 each budget; closes, and the lists they need, may use all of it, so they never wait behind opens.
 
+A pause is as long as the server asks for, up to `LONGEST_PAUSE`: one absurd header must not mute a key whose
+positions are open. Who comes back earlier than it was told sends a probe, one request alone, and closes are
+asked for it first. The others wait until the server has answered it: anything but 429 lets all go, a 429 begins
+another pause. A probe that ends without an answer is followed by another one.
+
 It decides when, never what: a call that could not have its turn was not sent, and nothing else.
 """
 
 from __future__ import annotations
 
-import asyncio
 import enum
-import threading
-import weakref
+import math
 from collections import deque
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from typing import Final
 
-import anyio
+from ..errors import InvalidInput
 
-from ..errors import InvalidInput, NotSent
+LONGEST_PAUSE: Final = 60.0
+"""Seconds that one 429 can keep a key waiting."""
 
-# How many exchanges a loop has under way in each lane. A process may open 1,024 files unless told otherwise.
-_UNDER_WAY: Final = 480
+_LARGEST_BUDGET: Final = 1_000_000
 
 _FIRST_PAUSE: Final = 1.0
-_LONGEST_PAUSE: Final = 30.0
+_LONGEST_GUESS: Final = 30.0
 # Closes go first after a pause: opens follow this much later.
 _HEAD_START: Final = 0.1
+# Who waits for a probe asks this often; it is less than the head start, so that the next probe is a close.
+_ASKS_AGAIN: Final = 0.05
 
 
 class Lane(enum.Enum):
@@ -54,19 +57,36 @@ class Window:
         self._turns.append(at)
 
 
+def _checked(name: str, limit: int | None) -> int | None:
+    if limit is None or (type(limit) is int and 1 <= limit <= _LARGEST_BUDGET):
+        return limit
+    raise InvalidInput(f"{name}={limit!r} is refused: it must be a whole number from 1 to {_LARGEST_BUDGET}, or None")
+
+
 class RateLimit:
     """The turns of one key at one host. Times are seconds on any one clock."""
 
     def __init__(self, per_second: int | None = None, per_minute: int | None = None) -> None:
-        for name, limit in (("requests_per_second", per_second), ("requests_per_minute", per_minute)):
-            if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
-                raise InvalidInput(f"{name}={limit!r} is refused: it must be a whole number, 1 or more, or None")
-        budgets = [(limit, span) for limit, span in ((per_second, 1.0), (per_minute, 60.0)) if limit is not None]
-        self._all = [Window(limit, span) for limit, span in budgets]
-        # A tenth is kept for closes, but never so much that nothing else could leave.
-        self._others = [Window(max(1, limit - max(1, limit // 10)), span) for limit, span in budgets]
         self._paused_until = 0.0
         self._pauses = 0
+        self._cut_short = False
+        self._probe: tuple[object, float] | None = None
+        self.budgets: tuple[int | None, int | None] = (None, None)
+        """Turns in a second and in a minute; None for as many as are wanted."""
+        self._all: list[Window] = []
+        self._others: list[Window] = []
+        self.set_budgets(per_second, per_minute)
+
+    def set_budgets(self, per_second: int | None, per_minute: int | None) -> None:
+        """Change the budgets, and count anew if they are others; a pause goes on. Raises InvalidInput."""
+        budgets = (_checked("requests_per_second", per_second), _checked("requests_per_minute", per_minute))
+        if budgets == self.budgets:
+            return
+        self.budgets = budgets
+        spans = [(limit, span) for limit, span in zip(budgets, (1.0, 60.0), strict=True) if limit is not None]
+        self._all = [Window(limit, span) for limit, span in spans]
+        # A tenth is kept for closes, but never so much that nothing else could leave.
+        self._others = [Window(max(1, limit - max(1, limit // 10)), span) for limit, span in spans]
 
     def reserve(self, lane: Lane, now: float) -> float:
         """Book the next turn of a lane, and say how long it is until then; closes need no booking."""
@@ -77,101 +97,46 @@ class RateLimit:
             window.take(turn)
         return turn - now
 
-    def enter(self, lane: Lane, now: float) -> float:
-        """Take the turn if it may be taken now (0.0), or say how long to wait before asking again."""
+    def enter(self, lane: Lane, now: float, who: object = None, until: float = math.inf) -> float:
+        """Take the turn if it may be taken now (0.0), or say how long to wait before asking again.
+
+        A probe is waited for until its answer comes, `who` has `left`, or the time is `until`.
+        """
         opens_at = self._paused_until + (0.0 if lane is Lane.CLOSES else _HEAD_START * (self._paused_until > 0))
         free = max([opens_at, *(window.free_at() for window in self._all)])
         if free > now:
             return free - now
+        if self._probe is not None and now < self._probe[1]:
+            return _ASKS_AGAIN
+        self._probe = (who, until) if self._cut_short else None
         for window in self._all:
             window.take(now)
         return 0.0
+
+    def left(self, who: object, now: float) -> None:
+        """The exchange of `who` is over: if it was a probe, and brought no answer, another one may go."""
+        if self._probe is not None and self._probe[0] is who:
+            self._probe = None
+            self._paused_until = max(self._paused_until, now)
 
     def pause(self, seconds: float | None, now: float) -> None:
         """Let nothing leave for a while, after a 429: as long as the server asked for, or longer each time."""
         if now >= self._paused_until:
             self._pauses += 1
         if seconds is None:
-            seconds = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** (min(self._pauses, 16) - 1))
-        self._paused_until = max(self._paused_until, now + seconds)
+            seconds = min(_LONGEST_GUESS, _FIRST_PAUSE * 2.0 ** (min(self._pauses, 16) - 1))
+        self._cut_short = self._cut_short or seconds > LONGEST_PAUSE
+        self._probe = None
+        self._paused_until = max(self._paused_until, now + min(seconds, LONGEST_PAUSE))
 
     def answered(self) -> None:
         """The server answered something else than 429."""
         self._pauses = 0
+        # Without a probe it is an answer to what left before the pause, and says nothing of it.
+        if self._probe is not None:
+            self._probe, self._cut_short = None, False
 
     @property
     def idle(self) -> bool:
         """True while nothing has to wait."""
         return not self._all and self._paused_until == 0.0
-
-
-class Turns:
-    """Makes calls wait for their turn: the shell around `RateLimit`, for all loops and threads."""
-
-    def __init__(self) -> None:
-        self.forget()
-
-    def forget(self) -> None:
-        """Start without budgets and pauses."""
-        self._limit = RateLimit()
-        self._lock = threading.Lock()
-        self._under_way: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Lane, asyncio.Semaphore]]
-        self._under_way = weakref.WeakKeyDictionary()
-
-    def limit(self, per_second: int | None, per_minute: int | None) -> None:
-        """Set the budgets; None and None leave them as they are."""
-        if per_second is not None or per_minute is not None:
-            self._limit = RateLimit(per_second, per_minute)
-
-    @asynccontextmanager
-    async def turn(self, lane: Lane, until: float) -> AsyncGenerator[None]:
-        """Wait for a turn, and hold it while the exchange is under way. Raises NotSent if none comes `until` then."""
-        loop = asyncio.get_running_loop()
-        lanes = self._under_way.get(loop)
-        if lanes is None:
-            lanes = self._under_way[loop] = {lane: asyncio.Semaphore(_UNDER_WAY) for lane in Lane}
-        place = lanes[lane]
-        if place.locked():
-            await self._wait_for(place, until - loop.time())
-        else:
-            await place.acquire()
-        try:
-            if not self._limit.idle:
-                await self._wait(lane, until)
-            yield
-        finally:
-            place.release()
-
-    async def _wait_for(self, place: asyncio.Semaphore, patience: float) -> None:
-        try:
-            async with asyncio.timeout(patience):
-                await place.acquire()
-                return
-        except TimeoutError:
-            pass
-        raise NotSent(
-            f"not sent: no turn came within {max(0.0, patience):.3g} s, since {_UNDER_WAY} calls were under way"
-        )
-
-    async def _wait(self, lane: Lane, until: float) -> None:
-        now = asyncio.get_running_loop().time
-        with self._lock:
-            pause = self._limit.reserve(lane, now())
-        while True:
-            if pause <= 0:
-                with self._lock:
-                    pause = self._limit.enter(lane, now())
-                if pause <= 0:
-                    return
-            if now() + pause > until:
-                raise NotSent(f"not sent: the rate limit gives no turn for another {pause:.3g} s, beyond the deadline")
-            await anyio.sleep(pause)
-            pause = 0.0
-
-    def pause(self, seconds: float | None) -> None:
-        """The server answered 429: everything of this key waits."""
-        with self._lock:
-            self._limit.pause(seconds, asyncio.get_running_loop().time())
-
-    def answered(self) -> None:
-        self._limit.answered()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from decimal import Decimal
 from typing import Any
 
@@ -244,12 +245,25 @@ def test_an_error_tells_the_servers_own_words(document: Any, words: str) -> None
         ("-1", 0),
         ("Thu, 01 Jan 1970 00:01:00 GMT", 59),
         ("soon", None),
+        ("", None),
         (None, None),
         ("nan", None),
+        ("9" * 400, None),
+        ("Mon, 01 Jan 2024 00:00:00 +99999999999999", None),
+        ("Mon, 01 Jan 2024 00:00:99999999999999999999 GMT", None),
     ],
 )
 def test_retry_after_is_read_as_seconds_and_as_a_date(header: str | None, seconds: float | None) -> None:
     assert retry_after(header, now=1000) == seconds
+
+
+DATE_LIKE = st.text(alphabet="0123456789:+-, /JanMoGT()é\x00", max_size=40)
+
+
+@given(st.text(max_size=60) | st.builds("{}Mon, 01 Jan 2024 00:00:{} +{}".format, DATE_LIKE, DATE_LIKE, DATE_LIKE))
+def test_whatever_a_retry_after_says_it_is_a_pause_or_none(header: str) -> None:
+    pause = retry_after(header, now=1_700_000_000_000)
+    assert pause is None or 0 <= pause < math.inf
 
 
 def test_parameters_of_a_get_go_into_the_query_and_none_is_left_out() -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import math
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mizar_async import AsyncMizar, InvalidInput, MizarError, RateLimited, Unavailable
-from mizar_async._wire.rate_limit import Lane, RateLimit
+from mizar_async import AsyncMizar, InvalidInput, MizarError, NotSent, RateLimited, Unavailable
+from mizar_async._wire import rate_limit
+from mizar_async._wire.rate_limit import LONGEST_PAUSE, Lane, RateLimit
+from mizar_async._wire.turns import Turns
 
 from .. import raw_server as raw
 from ..conftest import KEY
@@ -85,7 +88,138 @@ def test_a_limit_that_was_never_set_lets_everything_pass_at_once() -> None:
     assert not limit.idle
 
 
-@pytest.mark.parametrize("budget", [0, -1, 1.5, True, "10"])
+def paused_for_ever(now: float = 0.0) -> RateLimit:
+    limit = RateLimit()
+    limit.pause(1e308, now)
+    return limit
+
+
+def may_go(limit: RateLimit, at: float, lane: Lane = Lane.CLOSES, who: object = None, until: float = math.inf) -> bool:
+    return limit.enter(lane, at, who, until) == 0.0
+
+
+@given(st.lists(st.tuples(st.floats(0, 100), st.none() | st.floats(0, 1e308)), min_size=1, max_size=20))
+def test_no_pause_is_longer_than_the_longest(pauses: list[tuple[float, float | None]]) -> None:
+    limit, now = RateLimit(), 0.0
+    for later, seconds in pauses:
+        now += later
+        limit.pause(seconds, now)
+    assert may_go(limit, now + LONGEST_PAUSE + 1e-6)
+
+
+def test_after_a_pause_that_was_cut_short_one_probe_goes_and_the_others_wait_for_its_answer() -> None:
+    limit = paused_for_ever()
+    assert limit.enter(Lane.CLOSES, 59.0) == pytest.approx(1.0)
+    assert may_go(limit, 60.0)
+    assert not any(may_go(limit, 60.0 + seconds, lane) for seconds in range(10) for lane in Lane)
+    limit.answered()
+    assert all(may_go(limit, 61.0, lane) for lane in Lane for _ in range(10))
+
+
+def test_a_probe_that_is_answered_429_begins_another_pause_and_is_followed_by_another_probe() -> None:
+    limit = paused_for_ever()
+    assert may_go(limit, 60.0)
+    limit.pause(1e308, now=61.0)
+    assert limit.enter(Lane.CLOSES, 61.0) == pytest.approx(60.0)
+    assert may_go(limit, 121.0)
+    limit.pause(2.0, now=122.0)
+    assert may_go(limit, 124.0)
+    assert not may_go(limit, 124.0)
+
+
+def test_a_probe_that_brings_no_answer_is_followed_by_another_one_once_it_has_left() -> None:
+    limit, silent = paused_for_ever(), object()
+    assert may_go(limit, 60.0, who=silent)
+    limit.left(object(), now=65.0)
+    assert not may_go(limit, 65.0)
+    limit.left(silent, now=70.0)
+    assert may_go(limit, 70.0)
+    assert not may_go(limit, 70.0)
+
+
+def test_a_probe_that_nobody_says_has_left_is_waited_for_until_its_own_deadline() -> None:
+    limit = paused_for_ever()
+    assert may_go(limit, 60.0, until=90.0)
+    assert not may_go(limit, 89.9)
+    assert may_go(limit, 90.0)
+
+
+def test_a_close_is_asked_for_as_a_probe_before_an_open() -> None:
+    limit, silent = paused_for_ever(), object()
+    assert not may_go(limit, 60.0, Lane.OTHERS)
+    assert may_go(limit, 60.0, who=silent)
+    waits = limit.enter(Lane.CLOSES, 70.0)
+    limit.left(silent, now=70.0)
+    assert limit.enter(Lane.OTHERS, 70.0) > waits
+    assert may_go(limit, 70.0 + waits)
+
+
+def test_an_answer_to_what_left_before_the_pause_does_not_end_it() -> None:
+    limit = paused_for_ever()
+    limit.answered()
+    assert not may_go(limit, 59.0)
+    assert may_go(limit, 60.0)
+    assert not may_go(limit, 60.0)
+
+
+def test_a_pause_that_the_server_got_as_it_asked_needs_no_probe() -> None:
+    limit = RateLimit()
+    limit.pause(LONGEST_PAUSE, now=0.0)
+    assert all(may_go(limit, LONGEST_PAUSE) for _ in range(10))
+
+
+def test_another_client_of_the_key_neither_ends_a_pause_nor_gets_a_budget_of_its_own() -> None:
+    limit = RateLimit(per_second=2)
+    assert [may_go(limit, 0.0) for _ in range(3)] == [True, True, False]
+    limit.set_budgets(2, None)
+    assert not may_go(limit, 0.0)
+    limit.pause(30.0, now=0.0)
+    limit.set_budgets(100, None)
+    assert limit.enter(Lane.CLOSES, 1.0) == pytest.approx(29.0)
+
+
+async def test_everyone_waits_for_the_probe_and_goes_when_it_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rate_limit, "LONGEST_PAUSE", 0.0)
+    turns, gone = Turns(), []
+    until = asyncio.get_running_loop().time() + 60
+
+    async def go(lane: Lane) -> None:
+        async with turns.turn(lane, until):
+            gone.append(lane)
+
+    turns.pause(1e308)
+    async with turns.turn(Lane.CLOSES, until):
+        others = [asyncio.create_task(go(lane)) for lane in Lane for _ in range(3)]
+        for _ in range(100):
+            await asyncio.sleep(0)
+        assert not gone
+        turns.answered()
+        await asyncio.gather(*others)
+    assert len(gone) == 6
+
+
+async def test_a_probe_that_is_lost_lets_the_next_one_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rate_limit, "LONGEST_PAUSE", 0.0)
+    turns = Turns()
+    until = asyncio.get_running_loop().time() + 60
+    turns.pause(1e308)
+    for _ in range(3):
+        async with turns.turn(Lane.CLOSES, until):
+            pass
+
+
+async def test_a_forked_child_keeps_the_budgets_and_forgets_what_was_under_way_and_paused() -> None:
+    turns, until = Turns(), asyncio.get_running_loop().time() + 0.5
+    turns.limit(1, None)
+    turns.pause(30.0)
+    turns.forget()
+    async with turns.turn(Lane.CLOSES, until):
+        with pytest.raises(NotSent, match="rate limit"):
+            async with turns.turn(Lane.CLOSES, until):
+                pass
+
+
+@pytest.mark.parametrize("budget", [0, -1, 1.5, True, "10", [10], 10**30])
 def test_a_budget_is_a_whole_number_of_requests(budget: object) -> None:
     with pytest.raises(InvalidInput, match="requests_per_second"):
         AsyncMizar(KEY, requests_per_second=budget)  # type: ignore[arg-type]

@@ -1,0 +1,103 @@
+"""Makes calls wait for their turn: the shell around `RateLimit`, for all loops and threads of a key."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import weakref
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Final
+
+import anyio
+
+from ..errors import NotSent
+from .rate_limit import Lane, RateLimit
+
+# How many exchanges a loop has under way in each lane. A process may open 1,024 files unless told otherwise.
+_UNDER_WAY: Final = 480
+
+
+class Turns:
+    """The turns of one key at one host, in every loop."""
+
+    def __init__(self) -> None:
+        self._limit = RateLimit()
+        self.forget()
+
+    def forget(self) -> None:
+        """Keep the budgets, and start without pauses or anything under way: for a forked child."""
+        self._limit = RateLimit(*self._limit.budgets)
+        # Reentrant, since a call that is forgotten may be collected, and end, in the middle of another's step.
+        self._lock = threading.RLock()
+        self._under_way: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Lane, asyncio.Semaphore]]
+        self._under_way = weakref.WeakKeyDictionary()
+
+    def limit(self, per_second: int | None, per_minute: int | None) -> None:
+        """Set the budgets; None and None leave them as they are. Raises InvalidInput."""
+        if per_second is not None or per_minute is not None:
+            with self._lock:
+                self._limit.set_budgets(per_second, per_minute)
+
+    @asynccontextmanager
+    async def turn(self, lane: Lane, until: float) -> AsyncGenerator[None]:
+        """Wait for a turn, and hold it while the exchange is under way. Raises NotSent if none comes `until` then."""
+        now = asyncio.get_running_loop().time
+        place = self._place(lane)
+        if place.locked():
+            await _wait_for(place, until)
+        else:
+            await place.acquire()
+        who = None if self._limit.idle else object()
+        try:
+            if who is not None:
+                await self._wait(lane, until, who)
+            yield
+        finally:
+            place.release()
+            if who is not None:
+                with self._lock:
+                    self._limit.left(who, now())
+
+    def _place(self, lane: Lane) -> asyncio.Semaphore:
+        loop = asyncio.get_running_loop()
+        lanes = self._under_way.get(loop)
+        if lanes is None:
+            lanes = self._under_way[loop] = {lane: asyncio.Semaphore(_UNDER_WAY) for lane in Lane}
+        return lanes[lane]
+
+    async def _wait(self, lane: Lane, until: float, who: object) -> None:
+        now = asyncio.get_running_loop().time
+        with self._lock:
+            pause = self._limit.reserve(lane, now())
+        while True:
+            if pause <= 0:
+                with self._lock:
+                    pause = self._limit.enter(lane, now(), who, until)
+                if pause <= 0:
+                    return
+            if now() + pause > until:
+                raise NotSent(f"not sent: the rate limit gives no turn for another {pause:.3g} s, beyond the deadline")
+            await anyio.sleep(pause)
+            pause = 0.0
+
+    def pause(self, seconds: float | None) -> None:
+        """The server answered 429: everything of this key waits."""
+        with self._lock:
+            self._limit.pause(seconds, asyncio.get_running_loop().time())
+
+    def answered(self) -> None:
+        """The server answered something else than 429."""
+        with self._lock:
+            self._limit.answered()
+
+
+async def _wait_for(place: asyncio.Semaphore, until: float) -> None:
+    patience = until - asyncio.get_running_loop().time()
+    try:
+        async with asyncio.timeout(patience):
+            await place.acquire()
+            return
+    except TimeoutError:
+        pass
+    raise NotSent(f"not sent: no turn came within {max(0.0, patience):.3g} s, since {_UNDER_WAY} calls were under way")
