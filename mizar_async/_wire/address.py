@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import os
+import re
 import ssl
 from typing import Final, Literal
 from urllib.parse import urlsplit
@@ -18,6 +19,12 @@ DEFAULT_URL: Final = "https://api.mizar.com"
 
 IN_PROCESS: Final = "http://in-process.localhost"
 """The address of a paper venue inside this process, which no connection leads to."""
+
+_LABEL: Final = "[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?"
+_NAME: Final = re.compile(rf"{_LABEL}(\.{_LABEL})*\.?", re.IGNORECASE)
+_LONGEST_NAME: Final = 253
+_NUMBERS: Final = re.compile(r"[0-9.]+")
+_PATH: Final = re.compile(r"[!-~]{0,1000}")
 
 Environment = Literal["paper", "local", "live"]
 
@@ -74,14 +81,19 @@ class Address:
             raise InvalidInput(f"api_url={text!r} is refused: it must be text such as {DEFAULT_URL!r}")
         try:
             parts = urlsplit(text.strip())
-            port = parts.port
-        except ValueError as odd:
-            raise InvalidInput(f"api_url is refused: {odd}; an example that works is {DEFAULT_URL!r}") from None
-        host = parts.hostname or ""
+            port, host = parts.port, _ascii(parts.hostname or "")
+        except ValueError:  # its text may hold a password
+            raise InvalidInput(
+                f"api_url is refused: it can't be read; an example that works is {DEFAULT_URL!r}"
+            ) from None
         if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
             raise InvalidInput("api_url is refused: it may hold no user name, password, query or fragment")
         if parts.scheme not in {"https", "http"} or not host:
             raise InvalidInput(f"api_url={text!r} is refused: it must begin with https:// and name a host")
+        if not (is_host(host) and _PATH.fullmatch(parts.path)):
+            raise InvalidInput(
+                f"api_url={text!r} is refused: its host or path is none; use {DEFAULT_URL!r} or the like"
+            )
         if parts.scheme == "http" and not is_loopback(host):
             raise InvalidInput(
                 f"api_url={text!r} is refused: plain http would show the API key to everyone on the way; use https"
@@ -104,11 +116,27 @@ def check_trust(verify: object) -> None:
         )
 
 
+def is_host(name: str) -> bool:
+    """Whether this is the name or the address of a host, as connections take it: ASCII, and without a zone."""
+    if ":" in name or _NUMBERS.fullmatch(name):
+        return "%" not in name and _address(name) is not None
+    return len(name) <= _LONGEST_NAME and bool(_NAME.fullmatch(name))
+
+
+def _ascii(host: str) -> str:
+    return host if host.isascii() else host.encode("idna").decode("ascii")
+
+
 def is_loopback(host: str) -> bool:
     """Whether a host name or address is this machine."""
     if host == "localhost" or host.endswith(".localhost"):
         return True
+    address = _address(host)
+    return address is not None and address.is_loopback
+
+
+def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
-        return ipaddress.ip_address(host).is_loopback
+        return ipaddress.ip_address(host)
     except ValueError:
-        return False
+        return None

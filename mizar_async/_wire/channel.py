@@ -74,7 +74,7 @@ class Channel:
     _wire: Wire | None = attrs.field(default=None, init=False, repr=False)
 
     async def wire(self) -> Wire:
-        """The connections, made by the first call. Raises NotSent if the client was closed."""
+        """The connections, made by the first call. Raises NotSent or InvalidInput if there can be none."""
         if self._wire is None:
             if _TRANSPORT not in sys.modules:
                 # httpx and aiohttp take a third of a second to import: too long for a loop that has other work.
@@ -86,6 +86,7 @@ class Channel:
                 self._wire = Wire(self.address, self.key, verify=self.verify, transport=self.transport)
         if self.closed:
             raise NotSent("not sent: this client is closed; make a new one")
+        await self._wire.ready()
         return self._wire
 
     async def attempt(

@@ -3,8 +3,8 @@
 Requests are handed to an httpx transport as they are, without `AsyncClient.send` around it: that would
 keep cookies, write a log line with the URL for each call, and take as long as the rest of the call.
 
-What is certain: only `httpx.ConnectError` says that nothing was sent. Our own transport raises it for what
-aiohttp's connector reports, and for nothing else; a connection that was lost later is doubt.
+What is certain: only `httpx.ConnectError` says that nothing was sent. Our own transport raises it for whatever
+went wrong before there was a connection, and for nothing else; a connection that was lost later is doubt.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import urllib.request
 import weakref
 from collections.abc import AsyncGenerator, Mapping
 from importlib.metadata import version
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -26,8 +26,11 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from .._api.exchange import Answer, NoAnswer, Request
-from ..errors import InvalidInput
-from .address import Address, ApiKey, is_loopback
+from ..errors import InvalidInput, MizarError, NotSent
+from .address import Address, ApiKey, is_host, is_loopback
+
+if TYPE_CHECKING:
+    from aiohttp.connector import Connection
 
 LARGEST_ANSWER: Final = 64 * 2**20
 
@@ -60,10 +63,21 @@ class Wire:
         self._url = functools.lru_cache(maxsize=1024)(base.join)
         self._headers = functools.lru_cache(maxsize=1024)(functools.partial(_headers, standing))
 
+    async def ready(self) -> None:
+        """Prepare the connections of the running loop, before anybody is told that something leaves.
+
+        Raises `InvalidInput` or `NotSent` if there can be none: certificates or a proxy that can't be used.
+        """
+        if self._connections is not None:
+            await self._connections.of_this_loop()
+
     async def send(self, request: Request, timeout: float) -> Answer | NoAnswer:
         """Make one exchange; it ends within `timeout` seconds, whatever the server does."""
         reason, sent = "", True
-        transport = self._transport or await self._connections.of_this_loop()  # type: ignore[union-attr]
+        try:
+            transport = self._transport or await self._connections.of_this_loop()  # type: ignore[union-attr]
+        except MizarError as refused:
+            return NoAnswer(sent=False, reason=str(refused))
         try:
             async with asyncio.timeout(timeout):
                 response = await transport.handle_async_request(self._built(request, timeout))
@@ -198,6 +212,33 @@ async def _closing(lifetime: AsyncGenerator[AiohttpTransport]) -> None:
     await lifetime.aclose()
 
 
+class _NoConnection(Exception):
+    """There is no connection to send anything over."""
+
+
+class _Connector(aiohttp.TCPConnector):
+    """A connector that tells what went wrong before there was a connection from all that comes later."""
+
+    def __init__(self, *, proxy_name: str | None, **settings: Any) -> None:
+        super().__init__(**settings)
+        self._proxy_name = proxy_name
+
+    async def connect(self, *request: Any, **settings: Any) -> Connection:
+        try:
+            return await super().connect(*request, **settings)
+        except TimeoutError:
+            raise  # aiohttp has a class of its own for it
+        except Exception as failure:  # noqa: BLE001 - names, addresses, TLS and proxies fail in many ways
+            explained = self._explained(failure)
+        raise _NoConnection(explained)
+
+    def _explained(self, failure: Exception) -> str:
+        if self._proxy_name is None:
+            return str(failure) or type(failure).__name__
+        status = f" (status {failure.status})" if isinstance(failure, aiohttp.ClientHttpProxyError) else ""
+        return f"the proxy {self._proxy_name} gave no connection{status}: {type(failure).__name__}"
+
+
 class AiohttpTransport(httpx.AsyncBaseTransport):
     """An httpx transport over aiohttp: no cookies, no redirects, no repeats, no log lines.
 
@@ -205,7 +246,8 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
     """
 
     def __init__(self, tls: ssl.SSLContext | None, proxy: str | None) -> None:
-        connector = aiohttp.TCPConnector(
+        connector = _Connector(
+            proxy_name=urlsplit(proxy).hostname if proxy else None,
             limit=0,  # the callers bound their number: a call must not wait here, where its time runs
             keepalive_timeout=_IDLE_SECONDS,
             ssl=tls if tls is not None else True,
@@ -220,9 +262,10 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         self._session._retry_connection = False  # noqa: SLF001
         self._multidict = functools.lru_cache(maxsize=64)(_multidict)
         self._proxy = proxy
-        self._proxy_name = urlsplit(proxy).hostname if proxy else None
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        if self._session.closed:
+            raise httpx.ConnectError("the connections were closed")
         try:
             response = await self._session.request(
                 request.method,
@@ -237,18 +280,12 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
                 body = await _read(response)
             headers = [pair for pair in response.raw_headers if pair[0].lower() not in _DECODED]
             return httpx.Response(response.status, headers=headers, stream=_Whole(body))
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.ClientHttpProxyError) as failure:
-            error: httpx.TransportError = httpx.ConnectError(self._explained(failure))
+        except (_NoConnection, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL) as failure:
+            error: httpx.TransportError = httpx.ConnectError(str(failure))
         except (aiohttp.ClientError, OSError, ValueError) as failure:
             error = httpx.ReadError(str(failure) or type(failure).__name__)
         # Outside of the handlers, so that no exception that knows the request and its headers hangs on it.
         raise error
-
-    def _explained(self, failure: Exception) -> str:
-        if self._proxy_name is None:
-            return str(failure)
-        status = f" (status {failure.status})" if isinstance(failure, aiohttp.ClientHttpProxyError) else ""
-        return f"the proxy {self._proxy_name} gave no connection{status}: {type(failure).__name__}"
 
     async def aclose(self) -> None:
         await self._session.close()
@@ -288,24 +325,35 @@ def _timeout(connect: float | None) -> aiohttp.ClientTimeout:
     return aiohttp.ClientTimeout(total=None, connect=connect)
 
 
+_CERTIFICATES: Final = ("SSL_CERT_FILE", "SSL_CERT_DIR", "SSLKEYLOGFILE")
+
+
 def _tls_context(url: str, verify: Verify) -> ssl.SSLContext | None:
     if not url.startswith("https:"):
         return None
     if isinstance(verify, ssl.SSLContext):
         return verify
-    if verify is None:
-        return httpx.create_ssl_context()  # SSL_CERT_FILE and SSL_CERT_DIR, else the bundled authorities
     try:
-        return ssl.create_default_context(cafile=verify)
-    except (OSError, TypeError) as failure:
+        # SSL_CERT_FILE and SSL_CERT_DIR, else the bundled authorities
+        return httpx.create_ssl_context() if verify is None else ssl.create_default_context(cafile=verify)
+    except (OSError, ValueError, TypeError) as failure:
         reason = str(failure)
-    raise InvalidInput(
-        f"verify={verify!r} is refused: it must be an ssl.SSLContext or a file of certificates ({reason})"
+    if verify is not None:
+        raise InvalidInput(
+            f"verify={verify!r} is refused: it must be an ssl.SSLContext or a file of certificates ({reason})"
+        )
+    named = ", ".join(f"{name}={os.environ[name]!r}" for name in _CERTIFICATES if name in os.environ)
+    raise NotSent(
+        f"not sent: the certificates to trust can't be read ({reason}); the environment names {named or 'none'}: "
+        "name files that are there, or none"
     )
 
 
 def proxy_for(url: str, proxies: Mapping[str, str]) -> str | None:
-    """The proxy that the environment names for an address; never one for loopback, whose key it would see."""
+    """The proxy that the environment names for an address; never one for loopback, whose key it would see.
+
+    Raises `InvalidInput` for a proxy that can't be used.
+    """
     parts = urlsplit(url)
     if is_loopback(parts.hostname or "") or urllib.request.proxy_bypass(parts.netloc):
         return None
@@ -313,8 +361,22 @@ def proxy_for(url: str, proxies: Mapping[str, str]) -> str | None:
     if not proxy:
         return None
     proxy = proxy if "://" in proxy else f"http://{proxy}"
-    if urlsplit(proxy).scheme not in {"http", "https"}:
+    scheme = proxy.partition("://")[0].lower()
+    if scheme not in {"http", "https"}:
+        raise InvalidInput(f"the proxy of the environment is refused: {scheme}:// is none of http://, https://")
+    if not _is_usable(proxy):
+        # It is not shown, since it may hold a password.
         raise InvalidInput(
-            f"the proxy of the environment is refused: {urlsplit(proxy).scheme}:// is none of http://, https://"
+            f"the proxy that the environment names for {parts.scheme}:// is refused: it must be an address such as "
+            "http://user:password@host:3128, with everything unusual in user and password percent-encoded"
         )
     return proxy
+
+
+def _is_usable(proxy: str) -> bool:
+    try:
+        parts, user, password = urlsplit(proxy), URL(proxy).user or "", URL(proxy).password or ""
+        (user + password).encode("latin-1")
+        return is_host(parts.hostname or "") and parts.port != 0 and ":" not in user
+    except ValueError:
+        return False
