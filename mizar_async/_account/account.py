@@ -180,10 +180,7 @@ class Account:
             return 0.0 if self._lost_loops() else self.shared.agenda.pause(now)
 
     def _lost_loops(self) -> bool:
-        for loop in self.shared.loops:  # every call asks, and there is one of them as a rule
-            if loop.is_closed():
-                return True
-        return False
+        return any(loop.is_closed() for loop in self.shared.loops)
 
     def due(self, now: float) -> list[Watch]:
         """The watches that a list would help now."""

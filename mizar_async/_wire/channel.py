@@ -1,11 +1,12 @@
 """The way from one client to its server, and the one frame of every attempt.
 
-wire       connections, made by the first call
-turn       the limiter lets it go
-time left  an attempt without any is not sent
-leaving    the call notes it, before the first byte
-exchange   request, answer, what it means; a write in flight has a grace when its caller is cancelled
-ended      the call notes that, also after its caller has gone
+    turn       the limiter lets it go
+    time left  an attempt without any is not sent
+    leaving    the call notes it, before the first byte
+    exchange   request, answer, what it means; a write in flight has a grace when its caller is cancelled
+    ended      the call notes that, also after its caller has gone
+
+What has to be imported and connected is, before a call's time begins.
 """
 
 from __future__ import annotations
@@ -73,8 +74,22 @@ class Channel:
     closed: bool = False
     _wire: Wire | None = attrs.field(default=None, init=False, repr=False)
 
-    async def wire(self) -> Wire:
-        """The connections, made by the first call. Raises NotSent or InvalidInput if there can be none."""
+    async def begin(self, deadline: float) -> float:
+        """Make ready what the calls of this loop need, and give the time until which a call has then.
+
+        Raises NotSent or InvalidInput if there can be no connections.
+        """
+        if not self.closed:
+            await (await self._made()).ready()
+        self._open_wire()
+        return loop_time() + deadline
+
+    def _open_wire(self) -> Wire:
+        if self.closed or self._wire is None:
+            raise NotSent("not sent: this client is closed; make a new one")
+        return self._wire
+
+    async def _made(self) -> Wire:
         if self._wire is None:
             if _TRANSPORT not in sys.modules:
                 # httpx and aiohttp take a third of a second to import: too long for a loop that has other work.
@@ -84,9 +99,6 @@ class Channel:
             if self._wire is None:
                 log.info("calls go to %s", self.name)
                 self._wire = Wire(self.address, self.key, verify=self.verify, transport=self.transport)
-        if self.closed:
-            raise NotSent("not sent: this client is closed; make a new one")
-        await self._wire.ready()
         return self._wire
 
     async def attempt(
@@ -101,7 +113,7 @@ class Channel:
         notes: Attempt[T],
     ) -> T:
         """Make one attempt of a call, the `attempts`-th. It ends by its time-out, or by `until`."""
-        wire = await self.wire()
+        wire = self._open_wire()
         async with self.turns.turn(lane, until):
             now = loop_time()
             timeout = min(options.timeout, until - now)
@@ -114,8 +126,7 @@ class Channel:
     async def perform(self, endpoint: Endpoint[T], ask: object, options: Options, lane: Lane = Lane.OTHERS) -> T:
         """Make a call that needs no follow-up, again where that is certain to be harmless, within the deadline."""
         request = encode(endpoint, ask)
-        await self.wire()  # what is imported first takes none of the call's time
-        until = loop_time() + options.deadline
+        until = await self.begin(options.deadline)
         notes = _NoNotes[T]()
 
         async def attempt(attempts: int) -> T:

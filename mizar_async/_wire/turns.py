@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import weakref
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from types import TracebackType
 from typing import Final
 
 import anyio
@@ -39,25 +38,9 @@ class Turns:
             with self._lock:
                 self._limit.set_budgets(per_second, per_minute)
 
-    @asynccontextmanager
-    async def turn(self, lane: Lane, until: float) -> AsyncGenerator[None]:
+    def turn(self, lane: Lane, until: float) -> Turn:
         """Wait for a turn, and hold it while the exchange is under way. Raises NotSent if none comes `until` then."""
-        now = asyncio.get_running_loop().time
-        place = self._place(lane)
-        if place.locked():
-            await _wait_for(place, until)
-        else:
-            await place.acquire()
-        who = None if self._limit.idle else object()
-        try:
-            if who is not None:
-                await self._wait(lane, until, who)
-            yield
-        finally:
-            place.release()
-            if who is not None:
-                with self._lock:
-                    self._limit.left(who, now())
+        return Turn(self, lane, until)
 
     def _place(self, lane: Lane) -> asyncio.Semaphore:
         loop = asyncio.get_running_loop()
@@ -65,6 +48,30 @@ class Turns:
         if lanes is None:
             lanes = self._under_way[loop] = {lane: asyncio.Semaphore(_UNDER_WAY) for lane in Lane}
         return lanes[lane]
+
+    async def enter(self, lane: Lane, until: float) -> tuple[asyncio.Semaphore, object]:
+        """Wait for a place in the loop, and for the limit; gives the place, and who the limit knows, if anybody."""
+        place = self._place(lane)
+        if place.locked():
+            await _wait_for(place, until)
+        else:
+            await place.acquire()
+        if self._limit.idle:
+            return place, None
+        who = object()
+        try:
+            await self._wait(lane, until, who)
+        except BaseException:
+            self.leave(place, who)
+            raise
+        return place, who
+
+    def leave(self, place: asyncio.Semaphore, who: object) -> None:
+        """Give the place back."""
+        place.release()
+        if who is not None:
+            with self._lock:
+                self._limit.left(who, asyncio.get_running_loop().time())
 
     async def _wait(self, lane: Lane, until: float, who: object) -> None:
         now = asyncio.get_running_loop().time
@@ -90,6 +97,23 @@ class Turns:
         """The server answered something else than 429."""
         with self._lock:
             self._limit.answered()
+
+
+class Turn:
+    """One turn, for the time of an `async with`. Not a generator, which would cost a call as much as its ledger."""
+
+    __slots__ = ("_held", "_lane", "_turns", "_until")
+
+    def __init__(self, turns: Turns, lane: Lane, until: float) -> None:
+        self._turns, self._lane, self._until = turns, lane, until
+
+    async def __aenter__(self) -> None:
+        self._held = await self._turns.enter(self._lane, self._until)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._turns.leave(*self._held)
 
 
 async def _wait_for(place: asyncio.Semaphore, until: float) -> None:

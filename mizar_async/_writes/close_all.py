@@ -99,8 +99,7 @@ class ClosingAll(Attempt[list[ClosedPosition]]):
 
     async def _run(self) -> list[ClosedPosition]:
         channel, options = self._view.channel, self._view.options
-        await channel.wire()  # what is imported first takes none of the call's time
-        self._until = loop_time() + options.deadline
+        self._until = await channel.begin(options.deadline)
         self._view.follow_up.go_on()
         try:
             closed = await repeated(

@@ -49,8 +49,7 @@ class Closing(Attempt[ClosedPosition]):
     async def run(self) -> ClosedPosition:
         """Close the position, or raise what became of it."""
         channel, options = self._view.channel, self._view.options
-        await channel.wire()  # what is imported first takes none of the call's time
-        self._until = loop_time() + options.deadline
+        self._until = await channel.begin(options.deadline)
         self._view.follow_up.go_on()
         try:
             return await repeated(

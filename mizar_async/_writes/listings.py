@@ -88,7 +88,6 @@ class Listings:
 
     async def baseline(self, watch: Watch, until: float) -> None:
         """Before the first open of a strategy: have the server's time and what is open read, and wait for them."""
-        await self._channel.wire()  # what is imported first takes none of their time
         loop, now = asyncio.get_running_loop(), loop_time()
         woken = loop.create_future()
         since = watch.listing.await_baseline(woken, now, _READ_FOR + self._once.timeout)

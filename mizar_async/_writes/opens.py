@@ -45,8 +45,7 @@ class Opening(Attempt[Position]):
     async def run(self) -> Position:
         """Open the position, or raise what became of it."""
         channel, options = self._view.channel, self._view.options
-        await channel.wire()  # what is imported first takes none of the call's time
-        self._until = loop_time() + options.deadline
+        self._until = await channel.begin(options.deadline)
         if not self._watch.listing.has_begun:
             await self._view.listings.baseline(self._watch, self._until)
         self._view.follow_up.go_on()
