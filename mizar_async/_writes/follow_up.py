@@ -65,6 +65,8 @@ class FollowUp:
         follower.task = loop.create_task(
             _follow(self._account, follower), name="mizar follow-up", context=contextvars.Context()
         )
+        # It ends in silence, also with a loop that is closed while the last calls leave their doubts behind.
+        follower.task._log_destroy_pending = False  # type: ignore[attr-defined]  # noqa: SLF001
         return follower
 
     async def ending(self, call: Call, until: float) -> Ending | None:
