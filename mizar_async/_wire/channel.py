@@ -12,11 +12,9 @@ What has to be imported and connected is, before a call's time begins.
 from __future__ import annotations
 
 import asyncio
-import importlib
 import logging
 import random
-import sys
-from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 import anyio
 import attrs
@@ -29,6 +27,7 @@ from .._clock import Clock, loop_time
 from .._options import Options
 from ..errors import MizarError, NotSent, RateLimited, Unavailable
 from .address import Address, ApiKey
+from .loading import load
 from .rate_limit import Lane
 from .retries import is_harmless, repeated
 from .turns import Turns
@@ -43,8 +42,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 log = logging.getLogger("mizar_async")
-
-_TRANSPORT: Final = "mizar_async._wire.transport"
 
 
 class Attempt(Protocol[T]):
@@ -91,9 +88,7 @@ class Channel:
 
     async def _made(self) -> Wire:
         if self._wire is None:
-            if _TRANSPORT not in sys.modules:
-                # httpx and aiohttp take a third of a second to import: too long for a loop that has other work.
-                await asyncio.to_thread(importlib.import_module, _TRANSPORT)
+            await load()
             from .transport import Wire
 
             if self._wire is None:
