@@ -18,6 +18,7 @@ _MODULES: Final = (
     "anyio._backends._asyncio",  # by anyio, in the first loop
     "cattrs.gen",  # by the first odd answer
     "certifi",  # by httpx, where the environment names no certificates
+    "importlib.readers",  # by certifi, to find its file
     "encodings.idna",  # by the first look-up of a host's name
     "tenacity",  # by the first failure
 )
