@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 from hypothesis import settings
 
 from mizar_async import AsyncMizar
+from mizar_async.replay.loop import VirtualLoop
 
 from .venues import RunningVenue, running_venue
 
@@ -17,6 +19,13 @@ settings.register_profile("full", max_examples=2_000, deadline=None)
 settings.load_profile("full" if os.environ.get("MIZAR_FAULTS_FULL") else "short")
 
 KEY = "test-key-3f9c71"
+
+
+def pytest_asyncio_loop_factories(item: pytest.Item) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """What is marked `virtual_time` runs in a loop whose clock jumps, so that back-off and settle times take none."""
+    if item.get_closest_marker("virtual_time"):
+        return {"virtual": VirtualLoop}
+    return {"real": asyncio.new_event_loop}
 
 
 @pytest.fixture(autouse=True)

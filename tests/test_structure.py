@@ -22,6 +22,7 @@ ORDER = [
     "errors",
     "_clock",
     "_options",
+    "replay.loop",
     "_api.checks",
     "_api.documented",
     "_api.trading",
