@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 from collections.abc import AsyncIterator, Callable
 
 import pytest
@@ -19,6 +20,12 @@ settings.register_profile("full", max_examples=2_000, deadline=None)
 settings.load_profile("full" if os.environ.get("MIZAR_FAULTS_FULL") else "short")
 
 KEY = "test-key-3f9c71"
+
+
+def pytest_configure() -> None:
+    """Undo what a shell does to programs in the background: they and all that they start ignore Ctrl-C."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_asyncio_loop_factories(item: pytest.Item) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import math
+from typing import Any
 
+import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mizar_async import AsyncMizar, InvalidInput, MizarError, NotSent, RateLimited, Unavailable
+from mizar_async._clock import loop_time
 from mizar_async._wire import rate_limit
 from mizar_async._wire.rate_limit import LONGEST_PAUSE, Lane, RateLimit
 from mizar_async._wire.turns import Turns
@@ -225,42 +228,77 @@ def test_a_budget_is_a_whole_number_of_requests(budget: object) -> None:
         AsyncMizar(KEY, requests_per_second=budget)  # type: ignore[arg-type]
 
 
-async def test_one_429_pauses_every_client_of_the_key_and_the_call_works_afterwards() -> None:
-    limited = raw.answer(status=429, headers="Retry-After: 1\r\n")
+async def test_one_429_pauses_every_client_of_the_key() -> None:
+    limited = raw.answer(status=429, headers="Retry-After: 3600\r\n")
+    key = f"{KEY}-paused"  # the pause stays in this process, whatever server gets this one's port
     async with raw_server(raw.saying(limited, raw.answer())) as server:
-        async with AsyncMizar(KEY, api_url=server.url) as mizar, AsyncMizar(KEY, api_url=server.url) as other:
-            began = asyncio.get_running_loop().time()
-            first = asyncio.create_task(mizar.ping())
-            while not server.received:
-                await asyncio.sleep(0.01)
-            await asyncio.sleep(0.05)
-            await other.ping()
-            assert asyncio.get_running_loop().time() - began >= 1.0
-            await first
+        async with AsyncMizar(key, api_url=server.url) as mizar, AsyncMizar(key, api_url=server.url) as other:
+            for client_of_it in (mizar, other):
+                with pytest.raises(MizarError, match="rate limit|429"):
+                    await client_of_it.ping()
+            assert len(server.received) == 1
+            async with AsyncMizar(KEY, api_url=server.url) as of_another_key:
+                await of_another_key.ping()
 
 
+def answering(*answers: httpx.Response, times: list[float] | None = None) -> httpx.MockTransport:
+    """Give these answers one after another, the last one for ever, and note when each was asked for."""
+    left = list(answers)
+
+    def answer(_: httpx.Request) -> httpx.Response:
+        if times is not None:
+            times.append(loop_time())
+        found = left.pop(0) if len(left) > 1 else left[0]
+        return httpx.Response(found.status_code, headers=found.headers, content=found.content)
+
+    return httpx.MockTransport(answer)
+
+
+def client(transport: httpx.MockTransport, **options: Any) -> AsyncMizar:
+    return AsyncMizar(KEY, api_url="http://localhost", transport=transport, **options)
+
+
+PONG = httpx.Response(200, json={})
+
+
+def limited_for(seconds: int) -> httpx.Response:
+    return httpx.Response(429, headers={"Retry-After": str(seconds)}, json={})
+
+
+@pytest.mark.virtual_time
+async def test_a_429_is_waited_for_as_long_as_it_asks() -> None:
+    times: list[float] = []
+    async with client(answering(limited_for(7), PONG, times=times)) as mizar:
+        await mizar.ping()
+    assert len(times) == 2
+    assert 7.0 <= times[1] - times[0] < 8.0
+
+
+@pytest.mark.virtual_time
 async def test_a_pause_beyond_the_deadline_says_when_to_come_back() -> None:
-    async with raw_server(raw.saying(raw.answer(status=429, headers="Retry-After: 60\r\n"))) as server:
-        async with AsyncMizar(KEY, api_url=server.url, deadline=1) as mizar:
-            with pytest.raises(RateLimited) as limited:
-                await mizar.ping()
-            assert limited.value.retry_after == 60
-            with pytest.raises(MizarError, match="rate limit"):
-                await mizar.ping()
-        assert len(server.received) == 1
-
-
-async def test_a_budget_is_kept_on_the_wire() -> None:
-    async with raw_server(raw.saying(raw.answer())) as server:
-        async with AsyncMizar(KEY, api_url=server.url, requests_per_second=20) as mizar:
-            began = asyncio.get_running_loop().time()
-            await asyncio.gather(*(mizar.ping() for _ in range(40)))
-            assert asyncio.get_running_loop().time() - began >= 2.0
-
-
-async def test_a_read_that_got_no_turn_is_unavailable() -> None:
-    async with raw_server(raw.saying(raw.answer())) as server:
-        async with AsyncMizar(KEY, api_url=server.url, requests_per_minute=2, deadline=0.5) as mizar:
+    times: list[float] = []
+    async with client(answering(limited_for(60), times=times), deadline=1) as mizar:
+        with pytest.raises(RateLimited) as limited:
             await mizar.ping()
-            with pytest.raises(Unavailable, match="not sent"):
-                await mizar.ping()
+        assert limited.value.retry_after == 60
+        with pytest.raises(MizarError, match="rate limit"):
+            await mizar.ping()
+    assert len(times) == 1
+
+
+@pytest.mark.virtual_time
+async def test_a_budget_is_kept_on_the_wire() -> None:
+    times: list[float] = []
+    async with client(answering(PONG, times=times), requests_per_second=20, deadline=60) as mizar:
+        await asyncio.gather(*(mizar.ping() for _ in range(200)))
+    assert len(times) == 200
+    assert all(later - earlier >= 1.0 for earlier, later in zip(times, times[20:], strict=False))
+    assert times[-1] - times[0] < 13.0
+
+
+@pytest.mark.virtual_time
+async def test_a_read_that_got_no_turn_is_unavailable() -> None:
+    async with client(answering(PONG), requests_per_minute=2, deadline=0.5) as mizar:
+        await mizar.ping()
+        with pytest.raises(Unavailable, match="not sent"):
+            await mizar.ping()

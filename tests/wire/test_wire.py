@@ -18,6 +18,8 @@ from ..conftest import KEY
 
 BASE = "http://localhost/api/v1/"
 
+pytestmark = pytest.mark.virtual_time
+
 CALLS: dict[str, tuple[str, dict[str, Any], str, str, Any, Any]] = {
     "ping": ("ping", {}, "GET", "ping", None, {}),
     "server_time": ("server_time", {}, "GET", "server-time", None, {"server_time": 1623081868169}),

@@ -23,6 +23,8 @@ from ..scripted_venue import ScriptedVenue
 
 BTC = {"strategy_id": 1, "base_asset": "BTC", "quote_asset": "USDT", "is_long": True}
 
+pytestmark = pytest.mark.virtual_time
+
 
 @pytest.fixture
 def scripted() -> ScriptedVenue:
