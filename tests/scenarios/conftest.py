@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
 import attrs
+import pytest
 
-from mizar_async import AsyncMizar, NotOpened, OutcomeUnknown
+from mizar_async import AsyncMizar, MizarError, NotOpened, NotSent, OutcomeUnknown
 from mizar_async._api.trading import ClosedPosition, OpenPosition, Position
 
 from ..venues import VenueProcess
@@ -84,9 +85,27 @@ async def scene(tmp_path: Path, *, seed: int, **options: Any) -> AsyncIterator[S
             proxy.rate, proxy.plan = 0.0, None
 
 
+async def looked(mizar: AsyncMizar) -> AsyncMizar:
+    """A client that has listed what is open before its first open, however slow this machine is.
+
+    Without such a list a position that turns up can't always be told from a stranger's.
+    """
+    await mizar.with_options(timeout=30.0).get_all_open_positions(strategy_id=1)
+    return mizar
+
+
+async def failed(call: Callable[[], Awaitable[object]]) -> MizarError:
+    """The error of a call that has left this machine: on a slow one its time may be over before."""
+    while True:
+        with pytest.raises(MizarError) as caught:
+            await call()
+        if not isinstance(caught.value, NotSent):
+            return caught.value
+
+
 async def opened(mizar: AsyncMizar, number: int, *, strategy_id: int = 1) -> list[int]:
     """Open so many positions, without faults, and give their ids."""
-    result = await mizar.open_positions([an_open(strategy_id=strategy_id)] * number)
+    result = await mizar.with_options(timeout=30.0).open_positions([an_open(strategy_id=strategy_id)] * number)
     result.raise_for_failures()
     return ids(result.succeeded)
 

@@ -8,6 +8,10 @@
 
 It knows the venue's positions from the answers that pass, so that a list can be shown as a replica that lags, or
 that has stood still for a while, would have shown it.
+
+What the client relies on holds however slow the machine is, and what it can't know is not asked of it: a request is
+never held back for longer than it may be; a list that lags shows all that was open before; and a list that has stood
+still contradicts something that the client was told before it asked.
 """
 
 from __future__ import annotations
@@ -77,6 +81,8 @@ class Seen:
     fault: Fault | None = None
     status: int | None = None
     """What the venue answered; None if the request has not reached it."""
+    position_id: int | None = None
+    """What the venue opened or closed by it."""
     shown: int | None = None
     """The status that the client was shown, as far as it was shown a whole answer."""
 
@@ -86,6 +92,9 @@ class _Row:
     body: dict[str, object]
     opened: int
     closed: float = float("inf")
+    told_open: float = float("inf")
+    """When a client had certainly read of it, and of its close."""
+    told_closed: float = float("inf")
 
 
 class FaultyProxy:
@@ -117,8 +126,12 @@ class FaultyProxy:
         self.timeout = timeout
         self.retry_afters: tuple[int | None, ...] = (None, 1)
         """What a 429 may ask for, in seconds."""
+        self.late_until: asyncio.Event | None = None
+        """What a late answer waits for, in place of a time."""
         self._idle: list[tuple[float, asyncio.StreamReader, asyncio.StreamWriter]] = []
         self._rows: dict[int, _Row] = {}
+        self._acting: dict[int, float] = {}
+        """Requests that are at the venue, and since when, in milliseconds of the wall clock."""
         self.held: set[asyncio.Task[None]] = set()
         """Requests that are held back, and will still reach the venue."""
         self._tasks: set[asyncio.Task[None]] = set()
@@ -172,8 +185,12 @@ class FaultyProxy:
             writer.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        last: Seen | None = None
         while (request := await _request(reader)) is not None:
             head, seen = request
+            if last is not None:
+                self._was_read(last)  # its client sends no further request here before it has read the answer
+            last = seen
             self.seen.append(seen)
             self.counts[seen.call] += 1
             seen.fault = self.plan(seen) if self.plan else self._draw(seen)
@@ -210,9 +227,9 @@ class FaultyProxy:
                 await asyncio.sleep(self.timeout + 0.3)
                 _reset(writer)
             case Fault.LAGS:
-                return await self._show(seen, self._listed(seen, self._rng.uniform(0.2, LONGEST_LAG)), writer)
+                return await self._show(seen, await self._lagging(seen), writer)
             case Fault.FROZEN:
-                return await self._show(seen, self._listed(seen, self._rng.uniform(2.0, 10.0)), writer)
+                return await self._show(seen, await self._frozen(seen), writer)
             case Fault.ERROR_AFTER:
                 await self._forward(head, seen)
                 return await self._show(seen, _error(self._rng.choice(_STATUSES)), writer)
@@ -234,7 +251,8 @@ class FaultyProxy:
                 writer.write(self._rng.randbytes(100) + b"\r\n\r\n")
                 await writer.drain()
             case Fault.LATE:
-                await asyncio.sleep(self.timeout + self._rng.uniform(0.1, 0.5))
+                later = self.timeout + self._rng.uniform(0.1, 0.5)
+                await (self.late_until.wait() if self.late_until else asyncio.sleep(later))
                 writer.write(answer)
                 await writer.drain()
             case _:
@@ -249,6 +267,8 @@ class FaultyProxy:
     def _hold_back(self, head: bytes, seen: Seen) -> None:
         async def deliver(after: float) -> None:
             await asyncio.sleep(after)
+            if time.monotonic() - seen.at > self._hold + 0.2:
+                return  # this machine was asleep: it is lost, rather than delivered later than anything may be
             with contextlib.suppress(OSError, asyncio.IncompleteReadError):
                 await self._forward(head, seen)
 
@@ -260,6 +280,7 @@ class FaultyProxy:
 
     async def _forward(self, head: bytes, seen: Seen) -> bytes:
         reader, writer = await self._connection()
+        self._acting[id(seen)] = time.time() * 1000
         try:
             writer.write(head + seen.body)
             await writer.drain()
@@ -267,6 +288,8 @@ class FaultyProxy:
         except BaseException:
             writer.close()
             raise
+        finally:
+            del self._acting[id(seen)]
         self._idle.append((time.monotonic(), reader, writer))
         seen.status = int(answer[0][9:12])
         if seen.status == 200:
@@ -284,9 +307,12 @@ class FaultyProxy:
     def _learn(self, seen: Seen, body: bytes) -> None:
         if seen.call == "open-position":
             row = json.loads(body)
-            self._rows[int(row["position_id"])] = _Row(row, int(row["open_timestamp"]))
+            seen.position_id = int(row["position_id"])
+            self._rows[seen.position_id] = _Row(row, int(row["open_timestamp"]))
         elif seen.call == "close-position":
-            self._closed(json.loads(body))
+            row = json.loads(body)
+            seen.position_id = int(row["position_id"])
+            self._closed(row)
         elif seen.call == "close-all-positions":
             for row in json.loads(body)["closed_positions"]:
                 self._closed(row)
@@ -296,9 +322,34 @@ class FaultyProxy:
         if known is not None:
             known.closed = int(str(row["close_timestamp"]))
 
-    def _listed(self, seen: Seen, behind: float) -> bytes:
-        """The list of a replica that has everything up to so many seconds ago."""
-        then = time.time() * 1000 - behind * 1000
+    def _was_read(self, seen: Seen) -> None:
+        """The client has read the answer to a request."""
+        if seen.shown != 200 or seen.fault is not None:
+            return
+        if seen.call == "open-position" and seen.position_id in self._rows:
+            self._rows[seen.position_id].told_open = time.monotonic()
+        if seen.call == "close-position" and seen.position_id in self._rows:
+            self._rows[seen.position_id].told_closed = time.monotonic()
+
+    async def _lagging(self, seen: Seen) -> bytes:
+        """The list of a replica that is a little behind."""
+        return await self._listed(seen, time.time() * 1000 - self._rng.uniform(0.2, LONGEST_LAG) * 1000)
+
+    async def _frozen(self, seen: Seen) -> bytes:
+        """The list of a replica that has stood still, where what its client was told gives it away."""
+        then = time.time() * 1000 - self._rng.uniform(2.0, 10.0) * 1000
+        before = seen.at - 2 * self.timeout
+        given_away = any(
+            (row.opened > then and row.told_open < before and row.closed == float("inf"))
+            or (row.opened <= then < row.closed and row.told_closed < before)
+            for row in self._rows.values()
+        )
+        return await (self._listed(seen, then) if given_away else self._lagging(seen))
+
+    async def _listed(self, seen: Seen, then: float) -> bytes:
+        """What was open at a time on the wall clock, in milliseconds."""
+        while any(since <= then for since in self._acting.values()):
+            await asyncio.sleep(0.01)  # it may have been opened before, and nobody knows yet
         strategy = seen.query.partition("strategy_id=")[2]
         rows = [
             row.body

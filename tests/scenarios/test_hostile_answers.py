@@ -13,7 +13,7 @@ import itertools
 import json
 import tracemalloc
 import zlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any, Final
 
 import pytest
@@ -22,7 +22,7 @@ from mizar_async import AsyncMizar, MizarError, NotOpened, NotSent, OutcomeUnkno
 
 from ..conftest import KEY
 from ..raw_server import Behaviour, Received, Writer, answer, closing, raw_server, resetting, saying, silent
-from .conftest import until
+from .conftest import failed, until
 
 ROW: Final = {
     "position_id": "7",
@@ -135,15 +135,6 @@ async def connected(url: str) -> AsyncIterator[AsyncMizar]:
         with contextlib.suppress(MizarError):
             await patient.ping()
         yield patient.with_options(timeout=0.4, deadline=0.6)
-
-
-async def failed(call: Callable[[], Awaitable[object]]) -> MizarError:
-    """The error of a call that has left this machine."""
-    while True:
-        with pytest.raises(MizarError) as caught:
-            await call()
-        if not isinstance(caught.value, NotSent):
-            return caught.value
 
 
 @pytest.mark.parametrize("behaviour", HOSTILE.values(), ids=HOSTILE)

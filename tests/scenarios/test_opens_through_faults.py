@@ -11,7 +11,7 @@ import pytest
 
 from mizar_async import NotOpened, OutcomeUnknown
 
-from .conftest import FULL, an_open, ids, scene
+from .conftest import FULL, an_open, ids, looked, scene
 from .faulty_proxy import Fault
 
 
@@ -40,6 +40,7 @@ async def test_every_position_is_returned_once_or_reported_as_unclaimed(row: Row
         mizar, proxy = all_of_it.mizar, all_of_it.proxy
         first = []
         if row.resend_absent:  # without a baseline some end as OutcomeUnknown: all are opened only with it
+            await looked(mizar)
             first = [await mizar.open_position(**attrs.asdict(an_open()))]
         proxy.rate = row.rate
         result = await mizar.open_positions([an_open()] * (row.opens - len(first)))
@@ -87,6 +88,7 @@ AFTER_ACTING = (Fault.RESET_AFTER, Fault.LATE, Fault.HELD, Fault.HALF, Fault.ERR
 @pytest.mark.parametrize("fault", AFTER_ACTING, ids=lambda fault: fault.name.lower())
 async def test_an_open_without_an_answer_is_looked_up_and_not_sent_again(fault: Fault, tmp_path: Path) -> None:
     async with scene(tmp_path, seed=6) as scenery:
+        await looked(scenery.mizar)
         scenery.proxy.plan = lambda seen: fault if seen.call == "open-position" else None
         position = await scenery.mizar.open_position(**attrs.asdict(an_open()))
         assert [position.position_id] == ids(scenery.positions())
