@@ -59,7 +59,8 @@ async def venue() -> AsyncIterator[RunningVenue]:
 @pytest.fixture
 async def mizar(venue: RunningVenue) -> AsyncIterator[AsyncMizar]:
     """A client of that venue, with a strategy 1 on FUTURES."""
-    async with AsyncMizar(venue.key, api_url=venue.url) as client:
+    # The venue lives in this loop: its lists show everything at once.
+    async with AsyncMizar(venue.key, api_url=venue.url, listing_lag=0.01) as client:
         await client.create_self_hosted_strategy(
             name="Tests", description="", exchanges=["binance"], symbols=["BTCUSDT", "ETHUSDT"], market="FUTURES"
         )

@@ -92,7 +92,7 @@ async def test_a_view_shares_everything_but_its_options(mizar: AsyncMizar) -> No
     with pytest.raises(InvalidInput, match="timeout=0"):
         mizar.with_options(timeout=0)
     with pytest.raises(InvalidInput, match="36"):
-        mizar.with_options(resend_absent=True, deadline=35)
+        mizar.with_options(resend_absent=True, listing_lag=1, deadline=35)
 
 
 async def test_a_bulk_gives_one_outcome_for_each_request_in_their_order(mizar: AsyncMizar, venue: RunningVenue) -> None:
@@ -211,8 +211,9 @@ async def test_the_guard_closes_what_was_opened_inside_however_the_block_ends(
 
 async def test_the_guard_closes_when_its_block_is_cancelled(mizar: AsyncMizar, venue: RunningVenue) -> None:
     with pytest.raises(TimeoutError):
-        async with asyncio.timeout(0.5), mizar.closing_positions(1):
+        async with asyncio.timeout(None) as limit, mizar.closing_positions(1):
             await mizar.open_positions(opens(5))
+            limit.reschedule(asyncio.get_running_loop().time())
             await asyncio.Event().wait()
     assert len(venue.closed_positions()) == 5
 
