@@ -111,7 +111,6 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self._numbers = itertools.count()
         super().__init__(_Jumping(self))
         self._clock_resolution = 1e-6
-        self.set_task_factory(self._new_task)
         _watch_the_ways_out()
 
     def time(self) -> float:
@@ -122,6 +121,10 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         """A future that sets keep in the order of making."""
         return _Future(next(self._numbers), loop=self)
 
+    def create_task(self, coro: Any, **options: Any) -> asyncio.Task[Any]:
+        """A task that sets keep in the order of making."""
+        return _Task(next(self._numbers), coro, loop=self, **options)
+
     def run_in_executor(
         self, executor: Executor | None, func: Callable[[Unpack[Ts]], T], *args: *Ts
     ) -> asyncio.Future[T]:
@@ -129,9 +132,6 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         called = self.create_future()
         self.call_soon(_call, called, func, *args)
         return called
-
-    def _new_task(self, _: asyncio.AbstractEventLoop, coro: Any, **options: Any) -> asyncio.Task[Any]:
-        return _Task(next(self._numbers), coro, loop=self, **options)
 
 
 class _Jumping(selectors.DefaultSelector):
