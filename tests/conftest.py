@@ -28,6 +28,13 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave out of the coverage what runs the same lines a million times: it takes three times as long in it."""
+    for item in items:
+        if item.path.parent.name == "simulation" or "endless_run" in item.name:
+            item.add_marker(pytest.mark.no_cover)
+
+
 def pytest_asyncio_loop_factories(item: pytest.Item) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
     """What is marked `virtual_time` runs in a loop whose clock jumps, so that back-off and settle times take none."""
     if item.get_closest_marker("virtual_time"):
