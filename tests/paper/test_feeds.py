@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from mizar_async import paper
 from mizar_async._api.trading import ClosePosition, OpenPosition, PublishStrategy
 from mizar_async.errors import InvalidInput
+from mizar_async.replay.loop import VirtualClock
 
 from ..venues import RECORDED
 
@@ -228,7 +229,9 @@ def _minute(timestamp: str) -> int:
 
 def test_fills_of_a_replay_are_prices_of_its_file_at_the_replayed_times(tmp_path: Path) -> None:
     path = recorded(tmp_path)
-    venue = paper.Venue.of(prices=path, speed=5_000, spread="0.02")
+    feed = paper.Replay(path)
+    clock = VirtualClock(start=feed.starts)
+    venue = paper.Venue(feed=feed, clock=clock, spread="0.02")
     owner = venue.owner(venue.create_key())
     venue.publish_strategy(
         owner, PublishStrategy(name="S", description="", exchanges=("binance",), symbols=("BTCUSDT",), market="FUTURES")
@@ -237,7 +240,9 @@ def test_fills_of_a_replay_are_prices_of_its_file_at_the_replayed_times(tmp_path
         venue.open_position(
             owner, OpenPosition(strategy_id=1, base_asset="BTC", quote_asset="USDT", is_long=number % 2 == 0)
         )
+        clock.advance(7.25)
         venue.close_position(owner, ClosePosition(number))
+        clock.advance(7.25)
     with path.open() as file:
         rows = list(csv.DictReader(file))
     opens = {_minute(row["timestamp"]): Decimal(row["open"]) for row in rows}
