@@ -170,7 +170,6 @@ def _without_retries(client: Mizar) -> Mizar:
 
 def test_an_uncertain_write_leaves_as_unknown_and_is_no_refusal(client: Mizar, server: Server) -> None:
     server.answers({"detail": "gateway"}, 502)
-    client._mizar = client._mizar.with_options(deadline=1, timeout=0.5)
     with pytest.raises(OutcomeUnknown) as unknown:
         client.create_self_hosted_strategy("Name", "", ["binance"], ["BTCUSDT"], "SPOT")
     assert not isinstance(unknown.value, MizarAPIException)
