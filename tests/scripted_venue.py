@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -12,14 +13,14 @@ from mizar_async import AsyncMizar
 
 from .conftest import KEY
 
-Script = str | int
+Script = str | int | Callable[[dict[str, Any]], tuple[int, object]]
 
 
 class ScriptedVenue:
     """Each call takes the next word of its script; without one it works.
 
     "lost": it acts, and the answer is lost. "dropped": it does not act, and nothing is answered. A number: that status,
-    without acting. "garbled": it acts, and its answer can't be read.
+    without acting. "garbled": it acts, and its answer can't be read. A function is asked for status and document.
     """
 
     def __init__(self) -> None:
@@ -41,7 +42,8 @@ class ScriptedVenue:
             raise httpx.ReadError("dropped")
         if isinstance(word, int):
             return httpx.Response(word, json={"detail": f"status {word}"})
-        status, document = self.act(call, json.loads(request.content or b"{}"))
+        ask = json.loads(request.content or b"{}")
+        status, document = word(ask) if callable(word) else self.act(call, ask)
         if word == "lost":
             raise httpx.ReadError("lost")
         if word == "garbled":

@@ -23,6 +23,7 @@ import anyio
 
 from .._options import Options
 from ..errors import MizarError, NotSent, RateLimited, Unavailable
+from .rate_limit import LONGEST_PAUSE
 
 if TYPE_CHECKING:
     from tenacity import RetryCallState
@@ -82,7 +83,7 @@ async def _repeated_after(
     def wait(state: RetryCallState) -> float:
         assert state.outcome is not None
         asked = getattr(state.outcome.exception(), "retry_after", None)
-        return max(backoff(state.attempt_number, rng), asked or 0.0)
+        return max(backoff(state.attempt_number, rng), min(asked or 0.0, LONGEST_PAUSE))
 
     def beyond_deadline(state: RetryCallState) -> bool:
         return asyncio.get_running_loop().time() + state.upcoming_sleep >= until
