@@ -31,6 +31,7 @@ from .address import Address, ApiKey, is_host, is_loopback
 
 if TYPE_CHECKING:
     from aiohttp.connector import Connection
+    from aiohttp.tracing import Trace
 
 LARGEST_ANSWER: Final = 64 * 2**20
 
@@ -223,9 +224,11 @@ class _Connector(aiohttp.TCPConnector):
         super().__init__(**settings)
         self._proxy_name = proxy_name
 
-    async def connect(self, *request: Any, **settings: Any) -> Connection:
+    async def connect(
+        self, req: aiohttp.ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout
+    ) -> Connection:
         try:
-            return await super().connect(*request, **settings)
+            return await super().connect(req, traces, timeout)
         except TimeoutError:
             raise  # aiohttp has a class of its own for it
         except Exception as failure:  # noqa: BLE001 - names, addresses, TLS and proxies fail in many ways

@@ -95,8 +95,9 @@ class Turns:
 
     def answered(self) -> None:
         """The server answered something else than 429."""
-        with self._lock:
-            self._limit.answered()
+        if not self._limit.idle:
+            with self._lock:
+                self._limit.answered()
 
 
 class Turn:
