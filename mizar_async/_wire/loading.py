@@ -17,8 +17,6 @@ from typing import Final
 _MODULES: Final = (
     "anyio._backends._asyncio",  # by anyio, in the first loop
     "cattrs.gen",  # by the first odd answer
-    "certifi",  # by httpx, where the environment names no certificates
-    "importlib.readers",  # by certifi, to find its file
     "encodings.idna",  # by the first look-up of a host's name
     "tenacity",  # by the first failure
 )
@@ -42,6 +40,8 @@ def _load() -> None:
 
             for name in _MODULES:
                 importlib.import_module(name)
+            # httpx asks for its file, where the environment names none, and that is looked up by further modules.
+            importlib.import_module("certifi").where()
             _loaded = True
 
 

@@ -16,7 +16,7 @@ import ssl
 import urllib.request
 import weakref
 from collections.abc import AsyncGenerator, Mapping
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
@@ -55,7 +55,7 @@ class Wire:
         standing = (
             (b"Host", base.netloc),
             (b"Accept", b"application/json"),
-            (b"User-Agent", f"mizar-python/{version('mizar')}".encode()),
+            (b"User-Agent", f"mizar-python/{_version()}".encode()),
             (b"mizar-api-key", key.reveal().encode("ascii")),
         )
         self._connections = None if transport else Connections(address.url, verify)
@@ -110,6 +110,13 @@ class Wire:
         """Close the connections of every loop; a transport that the user passed is the user's to close."""
         if self._connections is not None:
             await self._connections.aclose()
+
+
+def _version() -> str:
+    try:
+        return version("mizar")
+    except PackageNotFoundError:  # a copy that nobody installed, or one frozen into a program
+        return "unknown"
 
 
 def _headers(standing: tuple[tuple[bytes, bytes], ...], length: int | None) -> httpx.Headers:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 
 from mizar_async import AsyncMizar, InvalidInput, MizarError, NotSent, Unavailable
 from mizar_async._api.exchange import NoAnswer, Request
+from mizar_async._wire import transport
 from mizar_async._wire.address import Address, ApiKey
 from mizar_async._wire.transport import Wire, proxy_for
 
@@ -73,6 +75,16 @@ async def test_the_wire_raises_nothing_even_if_nobody_prepared_it(monkeypatch: p
     assert isinstance(answer, NoAnswer)
     assert not answer.sent
     await wire.aclose()
+
+
+async def test_a_copy_that_was_never_installed_works_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> str:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(transport, "version", missing)
+    async with raw_server(raw.saying(raw.answer())) as server, AsyncMizar(KEY, api_url=server.url) as mizar:
+        await mizar.ping()
+        assert server.received[0].headers["user-agent"] == "mizar-python/unknown"
 
 
 @pytest.mark.parametrize(
