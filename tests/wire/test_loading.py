@@ -123,7 +123,6 @@ async def test_a_call_of_any_kind_and_whatever_becomes_of_it_imports_nothing_tha
         servers = [await stack.enter_async_context(raw_server(how)) for how in SERVERS]
         places = {"servers": [server.url for server in servers], "elsewhere": ELSEWHERE}
         lines, errors = await said(CALLS, json.dumps(places))
-    assert all(server.received for server in servers)
     assert lines == ["[]"], errors
 
 

@@ -213,7 +213,7 @@ async def test_a_probe_that_is_lost_lets_the_next_one_go(monkeypatch: pytest.Mon
 
 async def test_a_forked_child_keeps_the_budgets_and_forgets_what_was_under_way_and_paused() -> None:
     turns, until = Turns(), asyncio.get_running_loop().time() + 0.5
-    turns.limit(1, None)
+    turns.limit(None, 1)
     turns.pause(30.0)
     turns.forget()
     async with turns.turn(Lane.CLOSES, until):
