@@ -348,6 +348,11 @@ class AsyncMizar:
 
         However it ends: by an exception, a cancellation, Ctrl-C, SIGTERM. What is in doubt is settled first. Raises
         `NotFlat` if that takes longer than 60 s.
+
+        A signal ends the process once the last guard has closed its positions and the code around it is done, which
+        has 5 s; a `NotFlat` is logged then. A second signal ends it at once. A handler of the program's own is left
+        alone. Only the main thread can set handlers: guards of other threads are ended by a signal as long as the
+        main thread is inside a guard too.
         """
         return Flattener(self._view).guarding(whole_number("strategy_id", strategy_id))
 
@@ -413,9 +418,10 @@ class AsyncMizar:
     # -- beginning and end ---------------------------------------------------------------------------
 
     async def aclose(self) -> None:
-        """Close the connections; calls after it end as `NotSent`. To forget it is harmless.
+        """Close the connections; every call after it ends as `NotSent`. To forget it is harmless.
 
-        If something is in doubt it waits for the grace, and then names it in one warning.
+        A write under way that its closing leaves in doubt ends as `OutcomeUnknown`, a question as `Unavailable`; a
+        guard closes its positions. If something is in doubt it waits for the grace, and then names it in one warning.
         """
         view = self._view
         await view.follow_up.finish(view.channel, view.options.grace)
@@ -439,13 +445,15 @@ class AsyncMizar:
             raise TypeError(f"{self!r} can't be pickled: it holds a transport or a callback of your own")
         return _with, (type(self), self._view.channel.address.url, attrs.asdict(self._view.options))
 
-    # -- what bulk calls are made of -----------------------------------------------------------------
-
     def _take_back(self, value: object) -> None:
-        """The result of a call could not be handed to its caller: what it opened is unclaimed."""
-        position = value.position if isinstance(value, Outcome) else value
-        if isinstance(position, Position) and not isinstance(position, ClosedPosition):
-            self._view.account.take_back(position)
+        """What a call has opened reached nobody: it is unclaimed. The blocking client says so after an interrupt."""
+        outcomes = value.outcomes if isinstance(value, BulkResult) else [value]
+        for one in outcomes:
+            position = one.position if isinstance(one, Outcome) else one
+            if isinstance(position, Position) and not isinstance(position, ClosedPosition):
+                self._view.account.take_back(position)
+
+    # -- what bulk calls are made of -----------------------------------------------------------------
 
     def _start_open(self, ask: OpenPosition, left: float, place: Place) -> Opening:
         return Opening(self._view.within(left), ask, place)

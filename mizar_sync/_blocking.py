@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
+import asyncio
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from types import TracebackType
 from typing import Final, Generic, ParamSpec, TypeVar, cast
 
-from ._runtime import ClosedError, Errand, Runtime
+from mizar_async._writes.signals import ending_blocking_code
+
+from ._runtime import NOTHING, Errand, Runtime
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -32,7 +34,7 @@ class BlockingIterator(Iterator[T], Generic[T]):
         self, runtime: Runtime, function: Callable[P, AsyncIterator[T]], /, *args: P.args, **kwargs: P.kwargs
     ) -> None:
         # Nothing in the coroutine refers to this iterator: while it did, it would never become garbage.
-        async def work(errand: Errand) -> None:
+        async def work(errand: Errand) -> object:
             items = function(*args, **kwargs)
             try:
                 async for item in items:
@@ -41,6 +43,7 @@ class BlockingIterator(Iterator[T], Generic[T]):
             finally:
                 if isinstance(items, AsyncGenerator):
                     await items.aclose()
+            return NOTHING
 
         self._runtime = runtime  # which keeps the loop's thread alive
         self._function = function
@@ -55,23 +58,29 @@ class BlockingIterator(Iterator[T], Generic[T]):
     def __next__(self) -> T:
         if not self._stepping.acquire(blocking=False):
             raise ValueError("this iterator is being read by another thread: give each thread its own, or a lock")
+        errand = self._errand
+        if errand is not None:
+            errand.value = NOTHING
         try:
-            if self._over:
-                raise StopIteration
-            return self._step()
-        except BaseException:
+            try:
+                return self._step()
+            finally:
+                self._stepping.release()
+        except BaseException:  # an interrupt may come in the release: the item was made, and reaches nobody
             self._over = True
+            if self._errand is not None:
+                self._errand.abandon()
             raise
-        finally:
-            self._stepping.release()
 
     def _step(self) -> T:
+        if self._over:
+            raise StopIteration
         errand = self._errand
         if errand is None:
-            errand = self._errand = Errand(self._runtime.thread_for(self._function), self._work)
+            errand = self._errand = Errand(self._runtime.thread_for(self._function), self._function, self._work)
         errand.step()
-        if not errand.ended:
-            return cast("T", errand.value)
+        if errand.value is not NOTHING:
+            return errand.value  # type: ignore[return-value]
         errand.raise_failure()
         raise StopIteration
 
@@ -79,8 +88,8 @@ class BlockingIterator(Iterator[T], Generic[T]):
         """End the work behind the iterator, and wait for that. It may be called twice."""
         if self._errand is not None and not self._over:
             self._over = True
-            with contextlib.suppress(ClosedError):
-                self._errand.step(_CLOSE)
+            self._errand.step(_CLOSE)
+            if not isinstance(self._errand.error, asyncio.CancelledError):  # which tells that the client was closed
                 self._errand.raise_failure()
         self._over = True
 
@@ -99,7 +108,7 @@ class BlockingIterator(Iterator[T], Generic[T]):
 
 
 class BlockingContextManager(AbstractContextManager[T], Generic[T]):
-    """A context manager that is entered and left in one task of the client's loop."""
+    """A context manager that is entered and left in one task of the client's loop, whatever signal ends its block."""
 
     def __init__(
         self,
@@ -130,9 +139,15 @@ class BlockingContextManager(AbstractContextManager[T], Generic[T]):
     def __enter__(self) -> T:
         if self._errand is not None:
             raise RuntimeError("this context manager was entered already: make a new one for each `with`")
-        self._errand = Errand(self._runtime.thread_for(self._function), self._work)
-        self._errand.step()
-        self._errand.raise_failure()
+        self._errand = Errand(self._runtime.thread_for(self._function), self._function, self._work)
+        self._signals = ending_blocking_code()
+        try:
+            self._signals.__enter__()
+            self._errand.step()
+            self._errand.raise_failure()
+        except BaseException:
+            self._signals.__exit__(None, None, None)
+            raise
         return cast("T", self._errand.value)
 
     def __exit__(
@@ -140,9 +155,12 @@ class BlockingContextManager(AbstractContextManager[T], Generic[T]):
     ) -> bool | None:
         assert self._errand is not None
         try:
-            self._errand.step(error)
-            self._errand.raise_failure()
+            self._errand.finish(error)
+            # Cancelled by a signal, or since the client was closed, it has cleaned up, and has nothing else to tell.
+            if not isinstance(self._errand.error, asyncio.CancelledError):
+                self._errand.raise_failure()
         finally:
+            self._signals.__exit__(None, None, None)
             if error is not None:  # to raise it inside has put frames of ours on it
                 error.__traceback__ = traceback
         return error is not None and self._errand.value is True

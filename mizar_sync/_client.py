@@ -332,6 +332,11 @@ class Mizar:
 
         However it ends: by an exception, a cancellation, Ctrl-C, SIGTERM. What is in doubt is settled first. Raises
         `NotFlat` if that takes longer than 60 s.
+
+        A signal ends the process once the last guard has closed its positions and the code around it is done, which
+        has 5 s; a `NotFlat` is logged then. A second signal ends it at once. A handler of the program's own is left
+        alone. Only the main thread can set handlers: guards of other threads are ended by a signal as long as the
+        main thread is inside a guard too.
         """
         return BlockingContextManager(self._runtime, self._async.closing_positions, strategy_id)
 
@@ -395,9 +400,10 @@ class Mizar:
         return mizar
 
     def close(self) -> None:
-        """Close the connections; calls after it end as `NotSent`. To forget it is harmless.
+        """Close the connections; every call after it ends as `NotSent`. To forget it is harmless.
 
-        If something is in doubt it waits for the grace, and then names it in one warning.
+        A write under way that its closing leaves in doubt ends as `OutcomeUnknown`, a question as `Unavailable`; a
+        guard closes its positions. If something is in doubt it waits for the grace, and then names it in one warning.
         """
         self._runtime.close(self._async.aclose)
 

@@ -10,11 +10,13 @@ Rules that the code below keeps:
 - Whoever interrupts a waiting call (Ctrl-C, an exception from any signal handler) cancels its errand and waits for
   the clean-up. To raise at once while a position goes on being closed would tell the user a lie. A second Ctrl-C
   leaves at once.
+- A result is the caller's once its call has returned. What an interrupt has kept from being handed over goes back
+  to the async client, for which its position is unclaimed; the result of a bulk call travels on the interrupt.
 - Nothing that the garbage collector may run waits: it can run in the loop's own thread, with any lock held.
 - At the interpreter's exit every loop is told to stop and gets a limited time. Threads that still wait are left
   asleep: they are daemons, and an exception raised in them now could only be printed.
 - A forked child starts afresh. The parent's loop is kept there and never touched: the two share its epoll and its
-  self-pipe, so that closing it in the child would hang the parent.
+  self-pipe, so that closing it in the child would hang the parent. A fork waits while a loop is being started.
 - No exception object is kept after it was raised, nor any of its frames: it is freed without the garbage collector.
 """
 
@@ -24,18 +26,24 @@ import asyncio
 import atexit
 import concurrent.futures.thread  # noqa: F401 - uvloop imports it, which fails once the main thread has ended
 import contextlib
+import ctypes
+import functools
 import importlib.util
+import math
 import os
+import socket
 import sys
 import threading
 import weakref
 from collections.abc import Awaitable, Callable
 from types import TracebackType
-from typing import ClassVar, Final, ParamSpec, TypeVar
+from typing import Any, Final, ParamSpec, TypeVar
 
 import anyio
 
-from mizar_async.errors import Happened, MizarError
+from mizar_async._writes import signals
+from mizar_async.errors import MizarError, NotSent, OutcomeUnknown, Unavailable
+from mizar_async.results import BulkResult
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -57,16 +65,26 @@ _POLL: Final = 0.05 if sys.platform == "win32" else 1.0
 _MACHINERY: Final = frozenset({"mizar_sync", "mizar_async", "anyio", "asyncio", "tenacity", "contextlib", "concurrent"})
 
 
-class ClosedError(MizarError, RuntimeError):
-    """The client was closed before the call: nothing was sent."""
+# The calls that only ask, by name: one that is cut short has changed nothing.
+READS: Final = frozenset(
+    {
+        "get_all_open_positions",
+        "get_all_self_hosted_strategies_info",
+        "get_exchanges",
+        "get_symbols",
+        "ping",
+        "reconcile",
+        "resolve",
+        "server_time",
+    }
+)
 
-    happened: ClassVar[Happened] = "no"
+NOTHING: Final = object()
+"""The value of an errand that has none to hand over."""
 
 
-class ClosedDuringCall(ClosedError):
-    """The client was closed while the call was under way: what it asked for may have happened."""
-
-    happened = "perhaps"
+def _closed() -> NotSent:
+    return NotSent("not sent: this client is closed; make a new one")
 
 
 class LoopThreadError(RuntimeError):
@@ -97,10 +115,9 @@ class LoopThread:
             raise self._failure
 
     def _run(self) -> None:
-        # The debug mode of asyncio is for the user's loops: here it would report each first call, which imports.
-        options = {"use_uvloop": importlib.util.find_spec("uvloop") is not None, "debug": False}
         try:
-            anyio.run(self._main, backend_options=options)
+            # The debug mode of asyncio is for the user's loops: here it would report each first call, which imports.
+            anyio.run(self._main, backend_options={"loop_factory": _loop_factory(), "debug": False})
         except BaseException as failure:  # noqa: BLE001 - a SystemExit in some task ends this loop, and no more than it
             if not self._ready.is_set():
                 self._failure = failure
@@ -119,12 +136,13 @@ class LoopThread:
         finally:
             self.stopping = True  # before the callers of those tasks wake: their next calls start another loop
 
-    def post(self, function: Callable[..., object], *args: object) -> None:
-        """Have a function called in the loop's thread, with the caller's context variables."""
+    def post(self, function: Callable[..., object], *args: object) -> bool:
+        """Have a function called in the loop's thread, with the caller's context variables; False if it has ended."""
         try:
             self.loop.call_soon_threadsafe(function, *args)
         except RuntimeError:
-            raise ClosedError("this client is closed") from None
+            return False
+        return True
 
     def keep(self, client: object) -> None:
         """Hold the async client until the loop has ended, which is what closes its connections.
@@ -163,7 +181,7 @@ class LoopThread:
             first, self._winding_up = not self._winding_up, True
         try:
             if first and not self.stopping:
-                closing = Errand(self, lambda this: self._end_errands(this, aclose))
+                closing = Errand(self, aclose, lambda this: self._end_errands(this, aclose))
                 closing.step()
                 closing.raise_failure()
         finally:
@@ -174,28 +192,59 @@ class LoopThread:
     async def _end_errands(self, closing: Errand, aclose: Callable[[], Awaitable[object]]) -> None:
         # Calls go before the connections: a write in flight still has its grace to be answered.
         tasks = [errand.task for errand in self.errands if errand is not closing and errand.task is not None]
-        for task in tasks:
+        guards = [guard for guard in map(signals.guarded_task, tasks) if guard is not None]
+        for guard in guards:
+            guard.end()
+        for task in set(tasks) - {guard.task for guard in guards}:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks, timeout=_CLEAN_UP_LIMIT)
+        if guards:  # which have a limit of their own
+            await asyncio.wait([guard.task for guard in guards])
         await aclose()
 
 
-_lock = threading.Lock()  # over starting and closing, of all clients
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """What makes the loop: uvloop if it is installed, without the threads that it looks names up in.
+
+    When a forked child ends, libuv waits for them, which are its parent's, and crashes.
+    """
+    if importlib.util.find_spec("uvloop") is None:
+        return None
+    import uvloop
+
+    class Loop(uvloop.Loop):
+        async def getaddrinfo(self, host: Any, port: Any, *, flags: int = 0, **kind: Any) -> Any:
+            look_up = functools.partial(socket.getaddrinfo, host, port, **kind)
+            try:
+                return look_up(flags=flags | socket.AI_NUMERICHOST)
+            except socket.gaierror:  # a name, which takes time
+                return await self.run_in_executor(None, functools.partial(look_up, flags=flags))
+
+    return Loop
+
+
+# Over starting and closing, of all clients. A fork waits for it: a child inherits no loop that is half started, and
+# no lock of an import that another thread has begun. Whoever holds it may fork.
+_lock = threading.RLock()
 _running: set[LoopThread] = set()
-_inherited: list[set[LoopThread]] = []  # what a forked child has of its parent's: kept, and never touched
 _exiting = False
 
 
 def _begin_child() -> None:
-    global _lock, _running
-    _lock = threading.Lock()  # another thread of the parent may have held the old one
-    _inherited.append(_running)
+    global _running
+    for thread in _running:
+        # Never freed, not even when the child's interpreter ends: uvloop's loop would then close what is its
+        # parent's, or crash.
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(thread))
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(thread.loop))
     _running = set()
+    _lock.release()
 
 
 def _at_exit() -> None:
     global _exiting
+    signals.end_guards()
     _exiting = True
     threads = list(_running)
     for thread in threads:
@@ -208,50 +257,98 @@ def _at_exit() -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_begin_child)
+    os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_begin_child)
 # Not threading's own hook, which runs before other threads have ended: their calls are to complete.
 atexit.register(_at_exit)
 
 
 class Errand:
-    """A coroutine in a loop's thread that a calling thread waits for, to its end or to the next thing it hands over."""
+    """A coroutine in a loop's thread that a calling thread waits for, to its end or to the next thing it hands over.
 
-    __slots__ = ("_inbox", "_thread", "_turn", "_work", "ended", "error", "task", "value")
+    `function` is the call of the async client that it does: its name tells whether it only asks, and its client
+    takes back what nobody was given.
+    """
 
-    def __init__(self, thread: LoopThread, work: Callable[[Errand], Awaitable[object]]) -> None:
+    __slots__ = (
+        "_abandoned",
+        "_forsaken",
+        "_function",
+        "_inbox",
+        "_returned",
+        "_thread",
+        "_turn",
+        "_work",
+        "ended",
+        "error",
+        "task",
+        "value",
+    )
+
+    def __init__(
+        self, thread: LoopThread, function: Callable[..., object], work: Callable[[Errand], Awaitable[object]]
+    ) -> None:
         self.task: asyncio.Task[None] | None = None
         self.ended = False
-        self.value: object = None
+        self.value: object = NOTHING
+        """What was handed over by the last step, or at the end."""
         self.error: BaseException | None = None
+        self._function = function
         self._thread = thread
         self._work = work
         self._inbox: asyncio.Future[object] | None = None
+        self._abandoned = False
+        """True once its caller was interrupted: it gets no value."""
+        self._forsaken = False
+        """True once its caller does not even wait for its end."""
+        self._returned = False
         self._turn = threading.Lock()  # held while the calling thread waits; the loop's thread releases it
         self._turn.acquire()
 
-    # -- in the calling thread ---------------------------------------------------------------------------
+    # In the calling thread.
 
     def step(self, message: object = None) -> None:
-        """Start the coroutine or let it go on, and wait until it hands over a value or ends."""
+        """Start the coroutine or let it go on, and wait until it hands over a value or ends.
+
+        An interrupt cancels it.
+        """
+        self._post_and_wait(message, self._abandon, _CLEAN_UP_LIMIT)
+
+    def finish(self, message: object) -> None:
+        """Let the coroutine go on to its end, and wait for that: an interrupt leaves afterwards, a second one now."""
+        self._post_and_wait(message, functools.partial(self._go_on, message), math.inf)
+
+    def _post_and_wait(self, message: object, when_interrupted: Callable[[], object], limit: float) -> None:
         self._thread.refuse_foreign_callers()
-        self.value = None
+        self.value = NOTHING
         try:
-            self._thread.post(self._go_on, message)
-            while not self._turn.acquire(timeout=_POLL):
-                if not self._thread.is_alive():
-                    self._wait_for_nothing()
+            self._wait_for_a_value(self._thread.post(self._go_on, message))
         except BaseException as interrupt:
             # Not in a function of its own: another interrupt could come on the way there, and the task run on.
             while True:
                 try:
-                    self._thread.post(self._cancel)
-                except ClosedError:
-                    raise interrupt from None
+                    reached = self._thread.post(when_interrupted)
                 except BaseException:  # noqa: BLE001, S112 - the first one is raised below
                     continue
                 break
-            self._wait_for_the_clean_up(interrupt)
+            if not reached:
+                self._give_back()
+                raise interrupt from None
+            self._wait_for_the_clean_up(interrupt, limit)
             raise
+
+    def _wait_for_a_value(self, reached: bool) -> None:
+        while reached and not self._turn.acquire(timeout=_POLL):
+            reached = self._thread.is_alive()
+        if reached or self.ended or self._turn.acquire(blocking=False):
+            return
+        if _exiting:
+            self._turn.acquire()  # for ever
+        raise self._cut_short() if self.task is not None else _closed()
+
+    def abandon(self) -> None:
+        """Have the client take back what was handed over and reaches nobody; the coroutine ends."""
+        if self.value is not NOTHING and not self._thread.post(self._abandon):
+            self._give_back()
 
     def raise_failure(self) -> None:
         """Raise the exception that the coroutine ended with, if there is one."""
@@ -263,41 +360,48 @@ class Errand:
         error, self.error = self.error, None
         assert error is not None
         if isinstance(error, asyncio.CancelledError):
-            closed = ClosedDuringCall("the client was closed during this call: what it asked for may have happened")
+            closed = self._cut_short()
             _carry_over(error, closed)
             return closed
         return error.with_traceback(_explaining(error))
 
+    def _cut_short(self) -> MizarError:
+        name = getattr(self._function, "__name__", "a call")
+        if name in READS:
+            return Unavailable(f"{name}: the client's event loop ended before an answer came")
+        return OutcomeUnknown(f"{name}: the client's event loop ended during this call, which may have done its work")
+
     def drop(self, message: object) -> None:
         """Let a coroutine go on that nobody waits for any more. Never waits itself: the garbage collector calls it."""
         if self.task is not None and not self.ended and self._thread.pid == os.getpid():
-            with contextlib.suppress(ClosedError):
-                self._thread.post(self._go_on, message)
+            self._thread.post(self._go_on, message)
 
-    def _wait_for_the_clean_up(self, interrupt: BaseException) -> None:
-        for _ in range(int(_CLEAN_UP_LIMIT / _POLL)):
-            if self._turn.acquire(timeout=_POLL):  # a second Ctrl-C ends this wait
-                self._tell(interrupt)
-                return
-            if not self._thread.is_alive():
-                return
+    def _wait_for_the_clean_up(self, interrupt: BaseException, limit: float) -> None:
+        waited = 0.0
+        try:
+            while waited < limit and self._thread.is_alive():
+                if self._turn.acquire(timeout=_POLL):
+                    self._tell(interrupt)
+                    return
+                waited += _POLL
+        except BaseException:  # a second one leaves now
+            self._thread.post(self._forsake)
+            raise
+        self._thread.post(self._forsake)
 
     def _tell(self, interrupt: BaseException) -> None:
         """Say with an interrupt what the call has done before it ended."""
         error, self.error = self.error, None
         if error is not None and error is not interrupt:
             _carry_over(error, interrupt)
-        if error is not None and error is not interrupt and not isinstance(error, asyncio.CancelledError):
-            interrupt.add_note(f"the call that was interrupted ended with {type(error).__name__}: {error}")
-        elif error is None and self.value is not None:  # the end of a call, or an item that nobody has seen
+        if isinstance(self.value, BulkResult):
+            _carry(self.value, interrupt)
+        elif self.value is not NOTHING and self.value is not None:  # the end of a call, or an item that nobody has seen
             interrupt.add_note(f"the call that was interrupted had its result: {_shortened(repr(self.value))}")
+        elif error is not None and error is not interrupt and not isinstance(error, asyncio.CancelledError):
+            interrupt.add_note(f"the call that was interrupted ended with {type(error).__name__}: {error}")
 
-    def _wait_for_nothing(self) -> None:
-        if _exiting:
-            self._turn.acquire()
-        raise ClosedDuringCall("the client's event loop has ended during this call, which may have done its work")
-
-    # -- in the loop's thread ----------------------------------------------------------------------------
+    # In the loop's thread.
 
     async def hand_over(self, value: object) -> object:
         """Give the calling thread a value, and return what it says when it wants the coroutine to go on."""
@@ -320,7 +424,7 @@ class Errand:
         try:
             self.value = await self._work(self)
         except BaseException as error:  # noqa: BLE001 - also SystemExit and KeyboardInterrupt: they would end the loop
-            self.value, self.error = None, error
+            self.error = error
 
     def _end(self, task: asyncio.Task[None]) -> None:
         if task.cancelled():  # before its first step
@@ -330,13 +434,32 @@ class Errand:
         self.task = self._inbox = None
         self.ended = True
         self._thread.errands.discard(self)
+        if self._abandoned or self._forsaken:
+            self._give_back()
         self._release()
 
-    def _cancel(self) -> None:
+    def _abandon(self) -> None:
         if self.task is None:  # the interrupt came before the start, or after the end
+            self._give_back()
             self._release()
-        else:
+        elif not self._abandoned:
             self.task.cancel()
+        self._abandoned = True
+
+    def _forsake(self) -> None:
+        self._forsaken = True
+        if self.ended:
+            self._give_back()
+
+    def _give_back(self) -> None:
+        """What nobody was given is the client's again; a bulk's result leaves with its caller, if there is one."""
+        lost = getattr(self.error, "bulk_result", self.value)
+        if self._returned or lost is NOTHING or (isinstance(lost, BulkResult) and not self._forsaken):
+            return
+        self._returned = True
+        take_back = getattr(getattr(self._function, "__self__", None), "_take_back", None)
+        if take_back is not None:
+            take_back(lost)
 
     def _release(self) -> None:
         if self._turn.locked() and not _exiting:
@@ -347,10 +470,14 @@ def _carry_over(cancelled: BaseException, seen: BaseException) -> None:
     """Put what a cancelled call left behind on the exception that its caller sees: a bulk call's partial result."""
     partial = getattr(cancelled, "bulk_result", None)
     if partial is not None:
-        seen.bulk_result = partial  # type: ignore[attr-defined]
-        seen.add_note(f"what was done until then, as `bulk_result`: {_shortened(repr(partial))}")
+        _carry(partial, seen)
     for note in getattr(cancelled, "__notes__", ()):
         seen.add_note(note)
+
+
+def _carry(result: object, seen: BaseException) -> None:
+    seen.bulk_result = result  # type: ignore[attr-defined]
+    seen.add_note(f"what was done until then, as `bulk_result`: {_shortened(repr(result))}")
 
 
 def _shortened(text: str) -> str:
@@ -388,7 +515,7 @@ class Runtime:
 
     def call(self, function: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Await a coroutine function's call in the loop's thread, and return what it returns."""
-        errand = Errand(self.thread_for(function), lambda _: function(*args, **kwargs))
+        errand = Errand(self.thread_for(function), function, lambda _: function(*args, **kwargs))
         errand.step()
         if errand.error is not None:
             raise errand.take_error()
@@ -416,7 +543,7 @@ class Runtime:
 
     def _usable(self) -> LoopThread:
         if self._closed or _exiting:
-            raise ClosedError("this client is closed" if self._closed else "the interpreter is exiting")
+            raise _closed() if self._closed else NotSent("not sent: the interpreter is exiting")
         thread = self._thread
         if thread is None or thread.stopping or thread.pid != os.getpid():
             return self._start()

@@ -76,15 +76,14 @@ class Channel:
 
         Raises NotSent or InvalidInput if there can be no connections.
         """
-        if not self.closed:
-            await (await self._made()).ready()
-        self._open_wire()
+        self.check_open()
+        await (await self._made()).ready()
         return loop_time() + deadline
 
-    def _open_wire(self) -> Wire:
-        if self.closed or self._wire is None:
+    def check_open(self) -> None:
+        """Raise NotSent if the client was closed."""
+        if self.closed:
             raise NotSent("not sent: this client is closed; make a new one")
-        return self._wire
 
     async def _made(self) -> Wire:
         if self._wire is None:
@@ -108,7 +107,8 @@ class Channel:
         notes: Attempt[T],
     ) -> T:
         """Make one attempt of a call, the `attempts`-th. It ends by its time-out, or by `until`."""
-        wire = self._open_wire()
+        self.check_open()
+        wire = await self._made()
         async with self.turns.turn(lane, until):
             now = loop_time()
             timeout = min(options.timeout, until - now)

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Coroutine, Iterable
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from typing import Final
 
 import anyio
 from anyio.abc import TaskGroup
@@ -195,6 +195,7 @@ class Flattener:
 
     async def one(self, strategy_id: int, patience: float) -> FlattenReport:
         """Flatten a strategy; its door stays shut until `resume`."""
+        self._view.channel.check_open()
         watch = self._account.watch(strategy_id)
         watch.door.shut(FLATTENED)
         return await flattened(self._of(watch, loop_time() + patience))
@@ -241,42 +242,30 @@ class Flattener:
     @asynccontextmanager
     async def guarding(self, strategy_id: int) -> AsyncGenerator[None]:
         """Close, when the block ends, what this client has opened for the strategy since it began."""
+        self._view.channel.check_open()
         watch = self._account.watch(strategy_id)
         guard = Guard(self._view.channel, next(self._account.numbers))
-        with ending_on_signals():
+        with ending_on_signals() as guarded:
             watch.guarded(guard, begins=True)
             try:
                 yield
             finally:
-                await self._closed_behind(watch, guard)
-
-    async def _closed_behind(self, watch: Watch, guard: Guard) -> None:
-        watch.door.shut(guard)
-        try:
-            flatten = self._of(watch, loop_time() + GUARD_PATIENCE, guard)
-            await _outlasted(flattened(flatten))
-        finally:
-            watch.guarded(guard, begins=False)
-            watch.door.open(guard)
+                watch.door.shut(guard)
+                flatten = self._of(watch, loop_time() + GUARD_PATIENCE, guard)
+                try:
+                    await guarded.clean_up(lambda: _shielded(flatten))
+                finally:
+                    watch.guarded(guard, begins=False)
+                    guarded.afterwards(lambda: watch.door.open(guard))
 
     def resume(self, strategy_id: int) -> None:
         """Open the door again."""
         self._account.watch(strategy_id).door.open(FLATTENED)
 
 
-async def _outlasted(work: Coroutine[Any, Any, object]) -> None:
-    """Do something however often whoever waits is cancelled: it is told of that afterwards."""
-    task = asyncio.get_running_loop().create_task(work, name="mizar guard")
-    cancelled: asyncio.CancelledError | None = None
+async def _shielded(flatten: Flatten) -> None:
     with anyio.CancelScope(shield=True):
-        while not task.done():
-            try:
-                await asyncio.wait([task])
-            except asyncio.CancelledError as error:
-                cancelled = error
-    task.result()
-    if cancelled is not None:
-        raise cancelled
+        await flattened(flatten)
 
 
 def _not_asked(strategies: list[Strategy] | MizarError) -> str:

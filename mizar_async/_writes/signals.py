@@ -1,42 +1,285 @@
-"""SIGTERM ends a block as Ctrl-C does, where nobody else handles it."""
+"""Signals that end the process: held back until every guard has closed its positions, then raised again.
+
+    the first signal      cancels every task inside a guard, in whichever loop; a main thread in blocking code gets
+                          `Ended` raised there. A clean-up that has begun is left to its end
+    the last guard left   the code around the guards has its chance: until its tasks and a blocking main thread are
+                          done, at most 5 s. Then the signal is raised again, with the handlers put back
+    a second signal       does at once what it would have done without a guard
+
+A handler is the process's own, and only the main thread can set one. So the handlers stand while the main thread is
+inside a guard, and replace none of the program's own. All state is changed by single steps that no thread and no
+handler can come between: a lock could be held by the very code that the handler has interrupted.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import atexit
 import contextlib
+import logging
+import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from types import FrameType
+from typing import Any, Final
+
+import attrs
+
+from .._account.registry import name_what_is_in_doubt
+
+log = logging.getLogger("mizar_async")
+
+# How long the code around the guards may take.
+_CHANCE: Final = 5.0
+
+# How long the interpreter's exit waits for the guards of daemon threads: a guard itself gives up before.
+_EXIT_WAITS: Final = 1400
+_EXIT_GLANCE: Final = 0.05
+
+_HANDLED: Final = (signal.SIGTERM, signal.SIGINT)
+
+
+class Ended(SystemExit):
+    """A signal ends the process: raised in blocking code of the main thread, and printed by nobody."""
+
+
+@attrs.define(eq=False)
+class Guarded:
+    """A task inside one guard or several."""
+
+    task: asyncio.Task[Any]
+    loop: asyncio.AbstractEventLoop
+    depth: int = 0
+    cleaning: bool = False
+    cancelled: bool = False
+
+    def end(self) -> None:
+        """Cancel the task once, unless it cleans up; then it is cancelled when it leaves the guard."""
+        if not self.cancelled and not self.cleaning:
+            self.cancelled = True
+            self.task.cancel()
+
+    def end_from_anywhere(self) -> None:
+        with contextlib.suppress(RuntimeError):  # its loop has ended
+            self.loop.call_soon_threadsafe(self.end)
+
+    @contextlib.contextmanager
+    def clean_up(self) -> Iterator[None]:
+        """What is done here is not cancelled by a signal."""
+        before, self.cleaning = self.cleaning, True
+        try:
+            yield
+        finally:
+            self.cleaning = before
+
+
+class _Signals:
+    """The guards of this process, and the handlers that stand for them."""
+
+    def __init__(self) -> None:
+        self.replaced: dict[signal.Signals, Any] = {}
+        """The handlers that were there before ours."""
+        self.in_main = 0
+        """How many guards the main thread is inside of: it alone counts them."""
+        self.blocking = 0
+        """How many of these are of blocking code."""
+        self.guarded: dict[asyncio.Task[Any], Guarded] = {}
+        self.timer: threading.Timer | None = None
+        self.begin()
+
+    def begin(self) -> None:
+        """No signal has come."""
+        if self.timer is not None:
+            self.timer.cancel()
+        self.timer = None
+        self.ending: signal.Signals | None = None
+        self.leaving: set[asyncio.Task[Any]] = set()
+        """Tasks that have left their guards and are not done."""
+        self.unwinding = False
+        """True once `Ended` was raised: the main thread is on its way out."""
+        self.told: list[BaseException] = []
+
+    # In the main thread.
+
+    def install(self, replaceable: Collection[Any]) -> None:
+        self.in_main += 1
+        for number in _HANDLED:
+            handler = signal.getsignal(number)
+            if handler in replaceable:
+                self.replaced[number] = handler
+                signal.signal(number, self.on_signal)
+
+    def uninstall(self) -> None:
+        self.in_main -= 1
+        if self.in_main <= 0 and self.ending is None:
+            self.put_back()
+
+    def put_back(self) -> None:
+        for number, handler in self.replaced.items():
+            if signal.getsignal(number) == self.on_signal:
+                signal.signal(number, handler)
+        self.replaced = {}
+
+    def on_signal(self, number: int, _: FrameType | None) -> None:
+        if self.ending is not None:
+            self.begin()
+            self.put_back()
+            signal.raise_signal(number)
+            return
+        self.ending = signal.Signals(number)
+        self.end_all()
+        if self.blocking > 0:
+            self.unwinding = True
+            raise Ended(128 + number)
+
+    # In any thread.
+
+    def end_all(self) -> None:
+        for guarded in list(self.guarded.values()):
+            guarded.end_from_anywhere()
+
+    def enter(self, task: asyncio.Task[Any]) -> Guarded:
+        guarded = self.guarded.setdefault(task, Guarded(task, task.get_loop()))
+        guarded.depth += 1
+        if self.ending is not None:
+            guarded.end()
+        return guarded
+
+    def leave(self, guarded: Guarded) -> None:
+        guarded.depth -= 1
+        if guarded.depth == 0:
+            self.guarded.pop(guarded.task, None)
+        if self.ending is None:
+            return
+        guarded.end()
+        if guarded.depth == 0:
+            self.leaving.add(guarded.task)
+            guarded.task.add_done_callback(self.done)
+            self.raise_again_in_time()
+
+    def done(self, task: asyncio.Task[Any]) -> None:
+        self.leaving.discard(task)
+        if self.ending is not None and not self.guarded and not self.leaving and not self.unwinding:
+            self.raise_again()
+
+    def raise_again_in_time(self) -> None:
+        """Give the code around the guards its chance, once no guard is left."""
+        if self.ending is None or self.guarded or self.timer is not None:
+            return
+        self.timer = threading.Timer(_CHANCE, self.raise_again)
+        self.timer.daemon = True
+        with contextlib.suppress(RuntimeError):  # the interpreter is ending, which raises the signal too
+            self.timer.start()
+
+    def raise_again(self) -> None:
+        number = self.ending
+        if number is None:
+            return
+        name_what_is_in_doubt()
+        if hasattr(signal, "pthread_kill"):  # to the main thread, whose sleep no other thread's signal would end
+            signal.pthread_kill(threading.main_thread().ident or 0, number)
+        else:
+            signal.raise_signal(number)
+
+    def tell(self, error: BaseException) -> None:
+        """Log an error that leaves a guard: the process ends without its traceback."""
+        if self.ending is not None and not any(error is told for told in self.told):
+            self.told.append(error)
+            log.error("%s ends this process; what leaves a guard is %s: %s", self.ending.name, _name(error), error)
+
+
+def _name(error: BaseException) -> str:
+    return type(error).__name__
+
+
+_signals: Final = _Signals()
+
+
+def _is_main() -> bool:
+    return threading.current_thread() is threading.main_thread()
 
 
 @contextlib.contextmanager
-def ending_on_signals() -> Iterator[None]:
-    """In the main thread, cancel the running task on SIGTERM, and end by that signal once the block has cleaned up.
-
-    A handler of the program's own is left alone.
-    """
-    task = asyncio.current_task()
-    mine = threading.current_thread() is threading.main_thread()
-    if not mine or task is None or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
-        yield
-        return
-    loop = asyncio.get_running_loop()
-    seen = False
-
-    def end() -> None:
-        nonlocal seen
-        seen = True
-        task.cancel()
-
-    try:
-        loop.add_signal_handler(signal.SIGTERM, end)
-    except (NotImplementedError, RuntimeError):  # not on this system, or not in this loop
+def _installed(replaceable: Collection[Any]) -> Iterator[None]:
+    if not _is_main():
         yield
         return
     try:
+        _signals.install(replaceable)
         yield
     finally:
-        loop.remove_signal_handler(signal.SIGTERM)
-        if seen:
-            # After the clean-up that stands around this block, the process ends as it was asked to.
-            loop.call_soon(signal.raise_signal, signal.SIGTERM)
+        _signals.uninstall()
+
+
+@contextlib.contextmanager
+def ending_on_signals() -> Iterator[Guarded]:
+    """Around a guard and its clean-up: SIGTERM and SIGINT end the running task, and the process after the last guard.
+
+    What stands within `clean_up()` of the value is not cancelled. In the main thread handlers are set where the
+    program has none of its own; in others it is for the main thread to have set them.
+    """
+    task = asyncio.current_task()
+    assert task is not None
+    guarded = _signals.enter(task)
+    try:
+        with _installed((signal.SIG_DFL, signal.default_int_handler)):
+            yield guarded
+    except asyncio.CancelledError:
+        raise
+    except BaseException as error:
+        _signals.tell(error)
+        raise
+    finally:
+        _signals.leave(guarded)
+
+
+@contextlib.contextmanager
+def ending_blocking_code() -> Iterator[None]:
+    """Around a block of blocking code whose guard is in another thread's loop: a signal ends both.
+
+    SIGINT is left to Python where it raises KeyboardInterrupt, which ends the block as well.
+    """
+    if not _is_main():
+        yield
+        return
+    try:
+        _signals.blocking += 1
+        with _installed((signal.SIG_DFL,)):
+            yield
+    finally:
+        _signals.blocking -= 1
+        _signals.raise_again_in_time()
+
+
+def guarded_task(task: asyncio.Task[Any]) -> Guarded | None:
+    """The entry of a task that is inside a guard."""
+    return _signals.guarded.get(task)
+
+
+def end_guards() -> None:
+    """At the interpreter's exit: end what is still inside a guard, and wait until everything of it is closed."""
+    _signals.end_all()
+    pause = threading.Event()
+    for _ in range(_EXIT_WAITS):
+        if not any(guarded.loop.is_running() for guarded in list(_signals.guarded.values())):
+            break
+        pause.wait(_EXIT_GLANCE)
+
+
+def _at_exit() -> None:
+    end_guards()
+    _signals.raise_again()
+
+
+def _begin_child() -> None:
+    """A forked child is inside no guard of its parent's."""
+    _signals.guarded = {}
+    _signals.in_main = _signals.blocking = 0
+    _signals.begin()
+    _signals.put_back()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_child)
+atexit.register(_at_exit)

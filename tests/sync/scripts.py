@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
+import signal
 import subprocess
 import sys
 import textwrap
 import time
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import attrs
+
+from ..venues import RunningVenue
 
 ROOT = Path(__file__).resolve().parents[2]
 _PRELUDE = "from tests.sync.slow import *\n"
@@ -51,3 +57,54 @@ def said(text: str, *flags: str, **environment: str) -> list[str]:
     ended = run_script(text, *flags, **environment)
     assert (ended.code, ended.err) == (0, ""), ended.err
     return ended.out.splitlines()
+
+
+@attrs.frozen
+class Trading:
+    """A script that trades at a venue of the test, in a process of its own."""
+
+    process: asyncio.subprocess.Process
+
+    async def said(self, line: str) -> None:
+        """Wait until the script prints this line."""
+        assert self.process.stdout is not None
+        async with asyncio.timeout(_LIMIT):
+            while (got := await self.process.stdout.readline()) != f"{line}\n".encode():
+                assert got, f"the script ended without {line!r}: {await self._complaints()}"
+
+    def send(self, number: signal.Signals) -> None:
+        self.process.send_signal(number)
+
+    async def ended(self) -> tuple[int, str]:
+        """Its exit status, and what it complained of."""
+        async with asyncio.timeout(_LIMIT):
+            complaints = await self._complaints()
+            return await self.process.wait(), complaints
+
+    async def _complaints(self) -> str:
+        assert self.process.stderr is not None
+        return (await self.process.stderr.read()).decode()
+
+
+_LIMIT = 40
+
+
+@contextlib.asynccontextmanager
+async def trading(text: str, venue: RunningVenue) -> AsyncIterator[Trading]:
+    """Run a script, which has the names of `tests.sync.trading`, until the block ends at the latest."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-c",
+        "from tests.sync.trading import *\n" + textwrap.dedent(text),
+        cwd=ROOT,
+        env=os.environ | {"MIZAR_API_URL": venue.url, "MIZAR_API_KEY": venue.key},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    try:
+        yield Trading(process)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()

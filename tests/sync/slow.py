@@ -11,15 +11,16 @@ import threading
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 
+from mizar_sync import NotSent, OutcomeUnknown
 from mizar_sync._blocking import BlockingContextManager, BlockingIterator
-from mizar_sync._runtime import ClosedDuringCall, ClosedError, LoopThreadError, Runtime
+from mizar_sync._runtime import LoopThreadError, Runtime
 
 __all__ = [
     "BlockingContextManager",
     "BlockingIterator",
-    "ClosedDuringCall",
-    "ClosedError",
     "LoopThreadError",
+    "NotSent",
+    "OutcomeUnknown",
     "Runtime",
     "ask",
     "caller",

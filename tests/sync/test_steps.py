@@ -60,7 +60,7 @@ def test_an_iterator_whose_client_was_closed_is_over_with_a_clear_error() -> Non
         next(items)
         runtime.close(nothing)
         try: next(items)
-        except ClosedError: print(log[-1])
+        except OutcomeUnknown: print(log[-1])
         items.close()
     """) == ["ended"]
 

@@ -105,7 +105,7 @@ def test_after_a_task_has_killed_the_loop_its_callers_wake_and_the_next_call_sta
             asyncio.get_running_loop().call_soon(exit, 3)
             await asyncio.sleep(60)
         try: runtime.call(kill)
-        except ClosedDuringCall as error: print(error.happened)
+        except OutcomeUnknown as error: print(error.happened)
         print(runtime.call(ask))
     """) == ["perhaps", "answer"]
 
@@ -116,7 +116,7 @@ def test_close_wakes_those_who_wait_and_later_calls_are_refused() -> None:
         runtime, seen = Runtime(), []
         def blocked():
             try: runtime.call(wait_for_ever)
-            except ClosedError as error: seen.append(error.happened)
+            except OutcomeUnknown as error: seen.append(error.happened)
         threads = [threading.Thread(target=blocked) for _ in range(4)]
         for thread in threads: thread.start()
         while len(log) < 4: time.sleep(0.01)
@@ -126,8 +126,8 @@ def test_close_wakes_those_who_wait_and_later_calls_are_refused() -> None:
         runtime.close(nothing)
         print(seen, log.count("ended"), [thread.is_alive() for thread in threads + closers])
         try: runtime.call(nothing)
-        except ClosedError as error: print(error.happened, error)
-    """) == [f"{['perhaps'] * 4} 4 {[False] * 6}", "no this client is closed"]
+        except NotSent as error: print(error.happened, error)
+    """) == [f"{['perhaps'] * 4} 4 {[False] * 6}", "no not sent: this client is closed; make a new one"]
 
 
 def test_close_lets_a_call_end_its_clean_up_before_the_connections_go() -> None:
@@ -137,7 +137,7 @@ def test_close_lets_a_call_end_its_clean_up_before_the_connections_go() -> None:
         async def aclose(): log.append("connections closed")
         def blocked():
             try: runtime.call(clean_up_for, 0.2)
-            except ClosedError: pass
+            except OutcomeUnknown: pass
         thread = threading.Thread(target=blocked); thread.start(); time.sleep(0.2)
         runtime.close(aclose); thread.join(5)
         print(log)

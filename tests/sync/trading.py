@@ -1,0 +1,54 @@
+"""What scripts of these tests trade with: one strategy at the venue of the environment, and lines that say how far."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+import httpx
+
+from mizar_async import AsyncMizar, NotFlat
+from mizar_async._writes.signals import ending_on_signals
+from mizar_sync import Mizar, OpenPosition
+
+__all__ = [
+    "ASK",
+    "REQUESTS",
+    "STRATEGY",
+    "AsyncMizar",
+    "Mizar",
+    "NotFlat",
+    "OpenPosition",
+    "SlowToClose",
+    "ending_on_signals",
+    "ready",
+]
+
+STRATEGY = 1
+ASK = {"strategy_id": STRATEGY, "base_asset": "BTC", "quote_asset": "USDT", "is_long": True}
+REQUESTS = [OpenPosition(**ASK) for _ in range(10)]  # type: ignore[arg-type]
+
+logging.basicConfig(format="%(levelname)s %(message)s")
+
+
+class SlowToClose(httpx.AsyncBaseTransport):
+    """Lets everything through at once, and a close after so many seconds; says when the first one has come."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._said = False
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        if "close" in request.url.path:
+            if not self._said:
+                self._said = True
+                ready("closing")
+            await asyncio.sleep(self._seconds)
+        async with httpx.AsyncHTTPTransport() as transport:
+            response = await transport.handle_async_request(request)
+            await response.aread()
+            return response
+
+
+def ready(word: str = "ready") -> None:
+    print(word, flush=True)
