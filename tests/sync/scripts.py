@@ -33,10 +33,7 @@ class Ended:
 
 def run_script(text: str, *flags: str, limit: float = 30.0, **environment: str) -> Ended:
     """Run a script, which has the names of `tests.sync.slow`, to its end."""
-    environment = os.environ | environment
-    if "setitimer" in text:
-        # An interrupt at any microsecond also comes while a lock of the coverage tool is held, and is never seen again.
-        environment = {name: value for name, value in environment.items() if not name.startswith("COVERAGE_")}
+    environment = _environment(text) | environment
     command = [sys.executable, *flags, "-c", _PRELUDE + textwrap.dedent(text)]
     began = time.monotonic()
     done = subprocess.run(
@@ -50,6 +47,13 @@ def run_script(text: str, *flags: str, limit: float = 30.0, **environment: str) 
         check=False,
     )
     return Ended(done.returncode, done.stdout, done.stderr, time.monotonic() - began)
+
+
+def _environment(text: str) -> dict[str, str]:
+    if "setitimer" not in text:
+        return dict(os.environ)
+    # An interrupt at any microsecond also comes while a lock of the coverage tool is held, and is never seen again.
+    return {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
 
 
 def said(text: str, *flags: str, **environment: str) -> list[str]:
@@ -97,7 +101,7 @@ async def trading(text: str, venue: RunningVenue) -> AsyncIterator[Trading]:
         "-c",
         "from tests.sync.trading import *\n" + textwrap.dedent(text),
         cwd=ROOT,
-        env=os.environ | {"MIZAR_API_URL": venue.url, "MIZAR_API_KEY": venue.key},
+        env=_environment(text) | {"MIZAR_API_URL": venue.url, "MIZAR_API_KEY": venue.key},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
