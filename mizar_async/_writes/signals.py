@@ -20,7 +20,7 @@ import logging
 import os
 import signal
 import threading
-from collections.abc import Collection, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterator
 from types import FrameType
 from typing import Any, Final
 
@@ -64,14 +64,38 @@ class Guarded:
         with contextlib.suppress(RuntimeError):  # its loop has ended
             self.loop.call_soon_threadsafe(self.end)
 
-    @contextlib.contextmanager
-    def clean_up(self) -> Iterator[None]:
-        """What is done here is not cancelled by a signal."""
+    async def clean_up(self, work: Callable[[], Awaitable[object]]) -> None:
+        """Do the work of a clean-up to its end, again if somebody cancels it: no signal does.
+
+        `asyncio.run` cancels every task once the first one has ended. The cancellation leaves afterwards.
+        """
         before, self.cleaning = self.cleaning, True
+        cancelled: asyncio.CancelledError | None = None
         try:
-            yield
+            while await _is_cut_short(work):
+                cancelled = cancelled or asyncio.CancelledError()
         finally:
             self.cleaning = before
+        if cancelled is not None:
+            raise cancelled
+
+    def afterwards(self, reopen: Callable[[], object]) -> None:
+        """Call this now, or if a signal ends the process, only if the program survives it.
+
+        What a block has shut stays shut then: other code of the block may go on until the process ends.
+        """
+        if _signals.ending is None:
+            reopen()
+        else:
+            _signals.shut.append(reopen)
+
+
+async def _is_cut_short(work: Callable[[], Awaitable[object]]) -> bool:
+    try:
+        await work()
+    except asyncio.CancelledError:
+        return True
+    return False
 
 
 class _Signals:
@@ -86,6 +110,8 @@ class _Signals:
         """How many of these are of blocking code."""
         self.guarded: dict[asyncio.Task[Any], Guarded] = {}
         self.timer: threading.Timer | None = None
+        self.shut: list[Callable[[], object]] = []
+        """Opens again what the ended guards have left shut."""
         self.begin()
 
     def begin(self) -> None:
@@ -99,6 +125,9 @@ class _Signals:
         self.unwinding = False
         """True once `Ended` was raised: the main thread is on its way out."""
         self.told: list[BaseException] = []
+        for reopen in self.shut:
+            reopen()
+        self.shut = []
 
     # In the main thread.
 
@@ -216,7 +245,7 @@ def _installed(replaceable: Collection[Any]) -> Iterator[None]:
 def ending_on_signals() -> Iterator[Guarded]:
     """Around a guard and its clean-up: SIGTERM and SIGINT end the running task, and the process after the last guard.
 
-    What stands within `clean_up()` of the value is not cancelled. In the main thread handlers are set where the
+    What is given to `clean_up` of the value is not cancelled. In the main thread handlers are set where the
     program has none of its own; in others it is for the main thread to have set them.
     """
     task = asyncio.current_task()
@@ -274,7 +303,7 @@ def _at_exit() -> None:
 
 def _begin_child() -> None:
     """A forked child is inside no guard of its parent's."""
-    _signals.guarded = {}
+    _signals.guarded, _signals.shut = {}, []
     _signals.in_main = _signals.blocking = 0
     _signals.begin()
     _signals.put_back()

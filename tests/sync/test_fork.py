@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from .pong import pong_server
 from .scripts import ROOT, run_script
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
@@ -98,3 +99,42 @@ def test_workers_of_multiprocessing_call_through_the_module_s_client(method: str
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "6 answer\n", "")
+
+
+@pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
+def test_children_of_a_client_that_has_traded_call_and_exit_with_their_status_in_silence(loop: str) -> None:
+    if loop == "uvloop":
+        pytest.importorskip("uvloop")
+    with pong_server() as url:
+        lines = forked(f"""
+            import os, sys
+            if {loop!r} != "uvloop": sys.modules["uvloop"] = None
+            from mizar_sync import Mizar
+            mizar = Mizar("key", api_url="{url.replace("127.0.0.1", "localhost")}")
+            mizar.ping()
+            for calls in (False, True):
+                child = os.fork()
+                if child == 0:
+                    if calls: mizar.ping()
+                    sys.exit(6)
+                print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+            mizar.ping()
+            print(type(mizar._runtime._thread.loop).__mro__[1].__module__.split(".")[0])
+            mizar.close()
+        """)
+    assert lines == ["6", "6", loop]
+
+
+def test_a_fork_while_another_thread_makes_the_first_call_leaves_both_sides_working() -> None:
+    assert forked("""
+        import os, threading
+        runtimes = [Runtime() for _ in range(10)]
+        codes = []
+        for runtime in runtimes:
+            thread = threading.Thread(target=runtime.call, args=(nothing,)); thread.start()
+            child = os.fork()
+            if child == 0: os._exit(5 if [one.call(ask) for one in runtimes] == ["answer"] * 10 else 1)
+            codes.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+            thread.join()
+        print(set(codes), {runtime.call(ask) for runtime in runtimes})
+    """) == ["{5} {'answer'}"]

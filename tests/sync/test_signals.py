@@ -302,9 +302,9 @@ async def test_what_a_guard_could_not_close_is_logged_before_the_process_ends(ve
         async def main():
             with ending_on_signals(), ending_on_signals() as guarded:
                 ready()
+                async def clean_up(): raise NotFlat("not flat after 60 s: position 17 is open")
                 try: await asyncio.sleep(60)
-                finally:
-                    with guarded.clean_up(): raise NotFlat("not flat after 60 s: position 17 is open")
+                finally: await guarded.clean_up(clean_up)
         asyncio.run(main())
         """
     async with trading(text, venue) as script:
