@@ -196,12 +196,14 @@ class Flattener:
     async def one(self, strategy_id: int, patience: float) -> FlattenReport:
         """Flatten a strategy; its door stays shut until `resume`."""
         self._view.channel.check_open()
+        self._view.channel.check_open()
         watch = self._account.watch(strategy_id)
         watch.door.shut(FLATTENED)
         return await flattened(self._of(watch, loop_time() + patience))
 
     async def every(self, patience: float) -> FlattenReport:
         """Flatten every strategy of the key. New ones may open again once it is known which there are."""
+        self._view.channel.check_open()
         began = loop_time()
         until = began + patience
         self._account.shared.door.shut(FLATTENED)
