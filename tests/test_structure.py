@@ -34,6 +34,8 @@ ORDER = [
     "results",
     "_ledger.events",
     "_ledger.records",
+    "_ledger.sizes",
+    "_ledger.known",
     "_ledger.ledger",
     "_ledger.closes",
     "_ledger.server_clock",

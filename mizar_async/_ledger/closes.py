@@ -1,17 +1,29 @@
-"""What became of closes in doubt: pure, events in and verdicts out."""
+"""What became of the closes of a strategy that got no usable answer: pure, events in and verdicts out.
+
+A close can't double anything, so one in doubt is only looked for. A fresh list that was asked for later than its
+sending and the lag tells of each position whether it is closed. What such a list still shows may be closed yet, until
+the window of the close has passed: max(given up, sent + timeout) + settle_time. What a list then shows, the server
+did not close.
+
+Only lists that the ledger of the opens proves fresh may be given: a stale one would call closed what it does not
+show. An answer that is not certain (a 409, a 200 that can't be read) decides nothing here: a proxy may have given it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from typing import TYPE_CHECKING, assert_never
 
 import attrs
 
 from .events import Closed, Listed
 
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
 
 @attrs.frozen
 class CloseDoubted:
-    """A close got no usable answer. `sent` is when it left, `window_end` until when the server may act on it."""
+    """A close of these positions got no usable answer. Repeated, it was sent at first, and its window ends at last."""
 
     call: int
     position_ids: tuple[int, ...]
@@ -22,81 +34,122 @@ class CloseDoubted:
 
 @attrs.frozen
 class Forgotten:
-    """It was decided by other means."""
+    """The call was decided by other means, or its caller does not want to know."""
 
     call: int
 
 
 @attrs.frozen
 class AllClosed:
+    """Everything that the call was to close is closed."""
+
     call: int
 
 
 @attrs.frozen
 class StillOpen:
+    """The server did not act on the call, and never will: these positions are open."""
+
     call: int
     position_ids: tuple[int, ...]
 
 
 @attrs.frozen
 class Gone:
+    """A position that was to be closed is closed, at a price that nobody told."""
+
     position_id: int
 
 
+CloseEvent = CloseDoubted | Closed | Listed | Forgotten
 CloseVerdict = AllClosed | StillOpen | Gone
 
 
-class CloseLedger:
-    def __init__(self) -> None:
-        self._doubts: dict[int, CloseDoubted] = {}
-        self._open: dict[int, set[int]] = {}
+@attrs.define(eq=False)
+class _Doubt:
+    left: set[int]
+    sent: float
+    window_end: float
+    lag: float
 
-    def __bool__(self) -> bool:
+
+class CloseLedger:
+    """The closes in doubt of one strategy.
+
+    closes.take(CloseDoubted(7, (1, 2), sent=0.0, window_end=25.0, lag=1.0))
+    closes.take(Listed(asked_at=3.0, at=3.1, rows=()))  # [Gone(1), Gone(2), AllClosed(7)]
+    """
+
+    def __init__(self) -> None:
+        self._doubts: dict[int, _Doubt] = {}
+
+    def __repr__(self) -> str:
+        return f"<CloseLedger: {len(self._doubts)} in doubt>"
+
+    @property
+    def in_doubt(self) -> Collection[int]:
+        """The calls that are looked for."""
+        return self._doubts.keys()
+
+    @property
+    def waits(self) -> bool:
+        """Whether a list would help."""
         return bool(self._doubts)
 
-    def take(self, event: CloseDoubted | Closed | Listed | Forgotten) -> list[CloseVerdict]:
+    def left(self, call: int) -> tuple[int, ...]:
+        """What a call in doubt was to close, and is not known to be closed."""
+        doubt = self._doubts.get(call)
+        return tuple(sorted(doubt.left)) if doubt else ()
+
+    def take(self, event: CloseEvent) -> list[CloseVerdict]:
         """Note what happened, and give what follows from it."""
         match event:
             case CloseDoubted():
-                return self._doubted(event)
+                self._doubt(event)
             case Closed():
-                return self._closed(event.position_id)
+                return self._close(event)
             case Listed():
-                return self._listed(event.asked_at, {row.position_id for row in event.rows})
+                return self._list(event)
             case Forgotten():
-                self._forget(event.call)
+                self._doubts.pop(event.call, None)
+            case _:
+                assert_never(event)
         return []
 
-    def _doubted(self, event: CloseDoubted) -> list[CloseVerdict]:
-        self._open[event.call] = set(event.position_ids)
-        self._doubts[event.call] = event
-        return []
+    def _doubt(self, event: CloseDoubted) -> None:
+        if known := self._doubts.get(event.call):
+            known.window_end = max(known.window_end, event.window_end)
+            known.lag = max(known.lag, event.lag)
+        else:
+            self._doubts[event.call] = _Doubt(set(event.position_ids), event.sent, event.window_end, event.lag)
 
-    def _closed(self, position_id: int) -> list[CloseVerdict]:
-        verdicts: list[CloseVerdict] = []
-        for call, left in list(self._open.items()):
-            left.discard(position_id)
-            if not left:
-                self._forget(call)
-                verdicts.append(AllClosed(call))
+    def _close(self, event: Closed) -> list[CloseVerdict]:
+        if not event.certain:
+            return []
+        told = [call for call, doubt in self._doubts.items() if event.position_id in doubt.left]
+        for call in told:
+            self._doubts[call].left.discard(event.position_id)
+        return [verdict for call in told for verdict in self._end_if_closed(call)]
+
+    def _end_if_closed(self, call: int) -> list[CloseVerdict]:
+        if self._doubts[call].left:
+            return []
+        del self._doubts[call]
+        return [AllClosed(call)]
+
+    def _list(self, event: Listed) -> list[CloseVerdict]:
+        here = {row.position_id for row in event.rows}
+        told = [call for call, doubt in self._doubts.items() if event.asked_at - doubt.lag > doubt.sent]
+        gone = {position_id for call in told for position_id in self._doubts[call].left - here}
+        verdicts: list[CloseVerdict] = [Gone(position_id) for position_id in sorted(gone)]
+        for call in told:
+            verdicts += self._weigh(call, gone, event.asked_at)
         return verdicts
 
-    def _forget(self, call: int) -> None:
-        self._doubts.pop(call, None)
-        self._open.pop(call, None)
-
-    def _listed(self, asked_at: float, shown: Collection[int]) -> list[CloseVerdict]:
-        verdicts: list[CloseVerdict] = []
-        for call, doubt in list(self._doubts.items()):
-            if asked_at - doubt.lag <= doubt.sent:
-                continue
-            left = self._open[call]
-            verdicts += [Gone(position_id) for position_id in sorted(left - set(shown))]
-            left &= set(shown)
-            if not left:
-                self._forget(call)
-                verdicts.append(AllClosed(call))
-            elif asked_at - doubt.lag > doubt.window_end:
-                self._forget(call)
-                verdicts.append(StillOpen(call, tuple(sorted(left))))
-        return verdicts
+    def _weigh(self, call: int, gone: set[int], asked_at: float) -> list[CloseVerdict]:
+        doubt = self._doubts[call]
+        doubt.left -= gone
+        if doubt.left and asked_at - doubt.lag > doubt.window_end:
+            del self._doubts[call]
+            return [StillOpen(call, tuple(sorted(doubt.left)))]
+        return self._end_if_closed(call)

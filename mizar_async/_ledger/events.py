@@ -1,4 +1,4 @@
-"""What the ledger of a strategy takes, and what it gives: frozen events and verdicts."""
+"""What the ledgers of a strategy take, and what they give: frozen events and verdicts."""
 
 from __future__ import annotations
 
@@ -45,7 +45,11 @@ class Sending:
 
 @attrs.frozen
 class Answered:
-    """The server said yes, and which position it is."""
+    """The server said yes, and which position it is; `size` is what it echoed.
+
+    It is believed, and `Opened` follows at once, if nobody owns the position or owned it, and it was neither seen nor
+    closed before the attempt was sent. Any other may be a proxy's, or another call's: it leaves the attempt in doubt.
+    """
 
     attempt: int
     position_id: int
@@ -55,7 +59,7 @@ class Answered:
 
 @attrs.frozen
 class Refused:
-    """It is certain that the server did not act on the attempt."""
+    """It is certain that the server did not act on the attempt: it said so, or the user does, of one in doubt."""
 
     attempt: int
 
@@ -85,7 +89,7 @@ class Closing:
 
 @attrs.frozen
 class Closed:
-    """The position is certainly closed."""
+    """The position is closed. Not `certain`: a 409, an answer that can't be read, or only a list says so."""
 
     position_id: int
     at: float
@@ -94,7 +98,7 @@ class Closed:
 
 @attrs.frozen
 class Sweeping:
-    """A close-all of the strategy is about to leave: it may close unseen what is in doubt."""
+    """A close-all of the strategy is about to leave: it may close unseen what is open, in flight or in doubt."""
 
     sweep: int
     at: float
@@ -102,7 +106,7 @@ class Sweeping:
 
 @attrs.frozen
 class Swept:
-    """It has ended, and may act `until` then."""
+    """The close-all ended, and may act until then: if it never left, or was refused, that is when it was sent."""
 
     sweep: int
     until: float
@@ -143,7 +147,7 @@ class Absent:
 
 @attrs.frozen
 class Undecidable:
-    """The attempt's window has passed, and no listing can ever tell (closed unseen, clock off, others close)."""
+    """No listing can tell any more what the attempt opened: it was perhaps closed unseen, or is a candidate."""
 
     attempt: int
     waited_for: bool
@@ -152,7 +156,7 @@ class Undecidable:
 
 @attrs.frozen
 class Unclaimed:
-    """A position that no attempt may own; `attempts` are those that it may belong to all the same."""
+    """A position that no attempt owns; `attempts` are those that it may belong to all the same."""
 
     position_id: int
     attempts: tuple[int, ...]
@@ -167,7 +171,7 @@ class Vanished:
 
 @attrs.frozen
 class Cut:
-    """A list is cut: it shows so many rows, and lacks newer ones."""
+    """A list is taken as cut off after so many rows; said once of all that follow one another."""
 
     shown: int
 

@@ -11,9 +11,18 @@ What the proof rests on
     A3  nobody else closes our positions (`others_close`: somebody may, and Undecidable takes the place of Absent)
     A4  nobody else opens a position of the same kind in a window of doubt
 
-Who may have opened a listed position: an attempt of its kind which was sent before the listing that first showed it
-*ended* (both have a sequence number), when no id as large was known (its floor), and whose window, from sending to
-window end, meets the time of opening. Ids grow; the first answer that breaks this switches the floors off.
+What is only believed while nothing speaks against it, and never proves absence
+
+    ids grow                    until an answer names an id that is not above all that were known at the sending
+    a size is echoed exactly    until an answer echoes another than was asked for
+    the server's clock          while it can be read on our timeline
+
+Who may own a listed position. *Perhaps* each attempt of the same pair and side, of a size within 1 %, that was sent
+before the listing which first showed the position *ended* (both have a sequence number) and before the first that
+could have shown what the attempt opened had ended. It *fits* an attempt if nothing above speaks against it: the kind
+is the same, no id as large was known at the sending (the attempt's floor), and the time of opening meets the window,
+from sending to window end. A position is given only to an attempt that it fits. While it has no owner, no attempt
+that it perhaps belongs to is Absent: clock, ids and exact size may prefer an owner, and never exclude the only one.
 
 Why nothing is given twice or lost. An attempt sent after a listing ended can't own what that listing showed. So a
 position waits only for older attempts in flight, which end within one timeout; the oldest of them decides, since
@@ -21,15 +30,26 @@ floors and times of sending grow with the sequence. After that, positions in the
 attempts are a convex bipartite graph: giving each to the attempt in doubt whose window ends first finds a perfect
 matching if there is one, and the truth is one. What was seen once is remembered though it vanishes, or is closed.
 
-Why absence is certain. Only a fresh listing proves it, asked for after window end + lag, while no unowned position may
-be the attempt's. A listing is stale if it lacks a position that is known to be open, or shows one that was closed
-before: it proves presence only. Missing for 4 lags + 2 s, a position has `Vanished`: somebody else closed it.
-A close-all may close unseen what is in flight or in doubt (*swept*): Absent becomes Undecidable, for the attempt and
-for its equals once it takes a position that may have been theirs.
+Why nothing is called unknown in haste. A position that fits nobody waits for everyone to whom it perhaps belongs, and
+an attempt whose absence is otherwise proven waits for those positions of which another, in flight or with an open
+window, may prove to be the owner. Only what was sent before they were seen is waited for, so that this ends within
+one window. Then the attempts end as Undecidable with the positions as candidates, and the positions are `Unclaimed`,
+each reported once.
+
+Why absence is certain. Only a fresh listing proves it, asked for after window end + lag. A listing is stale if it
+lacks a position that is known to be open, or shows one that was closed before: it proves presence only. Missing for 4
+lags + 2 s, a position has `Vanished`: somebody else closed it; shown for as long, what was called closed is open.
+What was not certainly closed (a 409) is open as soon as a listing shows it. A listing of ten rows or more that shows
+nothing newer than what it lacks is *cut*: it shows the oldest only, and nothing vanishes by it.
+
+What a close-all may have closed unseen is *swept*: what it meets in flight or in doubt, and what is sent before it
+can act no more. Absent becomes Undecidable for the attempt, and for its equals once it takes a position that may have
+been theirs.
 
 Why alike attempts trade. A position adopted by inference may prove to be another's, by a late answer, or because an
-attempt that heard "yes" finds none left. Its holder keeps it, and the other waits on in the holder's place: the
-two change names. A position which no attempt in doubt may own is `Unclaimed`, reported once.
+attempt that heard "yes" finds none left. Its holder keeps it, and the other waits on in the holder's place: the two
+change names. Where only an answer says so, the other waits for what either may have opened: it may be a proxy's
+answer.
 
 An attempt sent before any listing is *unanchored*: its position can't be told from those that were there at the
 start, except by the time of opening. An undated position is only perhaps its own: never adopted, never Absent.
@@ -44,6 +64,8 @@ from bisect import bisect_left, insort
 from collections import deque
 from itertools import islice
 from typing import TYPE_CHECKING, assert_never
+
+import attrs
 
 from .events import (
     Absent,
@@ -67,10 +89,14 @@ from .events import (
     Vanished,
     Verdict,
 )
-from .records import Alike, Attempt, Known, Sighting
+from .known import Known
+from .records import Alike, Attempt, Sighting
+from .sizes import Sizes
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection
+
+    from .records import Near
 
 __all__ = [
     "Absent",
@@ -96,7 +122,6 @@ __all__ = [
     "Verdict",
 ]
 
-SAME_SIZE = 1e-8
 REMEMBERED = 600.0
 NAMED = 100  # ids named in one verdict at most: thousands would help nobody, and cost the square of their number
 
@@ -119,17 +144,20 @@ class Ledger:
         self._lag = 0.0
         self._clock_on = True
         self._proven_at = -math.inf  # when the last fresh listing was asked for
-        self._swept_at = -math.inf
-        self._swept_until = 0  # as a sequence number
-        self._kinds: dict[tuple[str, str, bool, float], Alike] = {}
-        self._enough_kinds = 256
+        self._last_proof = -math.inf  # the same, if no later listing was stale
+        self._was_cut = False
+        self._sweeps: dict[int, float] = {}  # under way, and since when
+        self._swept_until = -math.inf
+        self._sizes = Sizes()
         self._attempts: dict[int, Attempt] = {}
         self._in_flight: dict[int, Attempt] = {}
         self._in_doubt: dict[int, Attempt] = {}
         self._ended: deque[Attempt] = deque()
-        self._unowned: dict[int, Alike] = {}
+        self._unowned: dict[int, Sighting] = {}
         self._known = Known()
         self._forget_at = -math.inf
+        self._to_place: dict[Alike, None] = {}
+        self._stirred: dict[Near, None] = {}
 
     def __repr__(self) -> str:
         counts = f"{len(self._in_flight)} in flight, {len(self._in_doubt)} in doubt, {len(self._known.open)} open"
@@ -165,28 +193,22 @@ class Ledger:
         """The time up to which fresh listings have shown everything that was opened and was still open."""
         return self._proven_at - self._lag
 
+    def proves(self, asked_at: float) -> bool:
+        """Whether the last listing taken was asked for then and was fresh, so that what it lacks is gone."""
+        return self._last_proof == asked_at
+
     def owner(self, position_id: int) -> int | None:
         """The attempt that owns the position, unless it is closed."""
-        holder = self._known.holders.get(position_id)
-        return holder.number if holder else None
+        return self._known.holders.get(position_id)
 
     def holder(self, position_id: int) -> int | None:
         """The attempt that owns the position, or owned it until it was closed."""
-        holder = self._known.holder(position_id)
-        return holder.number if holder else None
-
-    def is_closed(self, position_id: int) -> bool:
-        """Whether the position is closed, or gone, as far as is known."""
-        return position_id in self._known.past
-
-    def proves(self, asked_at: float) -> bool:
-        """Whether the last list was asked for then, and fresh."""
-        return self._proven_at == asked_at
+        return self._known.holder(position_id)
 
     def candidates(self, attempt: int) -> tuple[int, ...]:
-        """The unowned positions that may be the attempt's."""
+        """The unowned positions that may be the attempt's, if only perhaps."""
         found = self._attempts.get(attempt)
-        return tuple(sorted(self._candidates(found))) if found else ()
+        return self._candidates(found) if found and found.position is None else ()
 
     def take(self, event: Event) -> list[Verdict]:
         """Note what happened, and give what follows from it."""
@@ -199,7 +221,7 @@ class Ledger:
             case Refused():
                 verdicts = self._refuse(event)
             case Doubted():
-                verdicts = self._doubt(event)
+                self._doubt(event)
             case GaveUp():
                 self._give_up(event)
             case Closing():
@@ -207,23 +229,22 @@ class Ledger:
             case Closed():
                 self._close(event)
             case Sweeping():
-                self._sweep(event.at)
+                self._begin_sweep(event)
             case Swept():
-                self._sweep(event.until)
+                self._end_sweep(event)
             case Listed():
                 verdicts = self._list(event)
             case _:
                 assert_never(event)
-        return verdicts
+        return verdicts + self._settle() if self._to_place or self._stirred else verdicts
 
     def _send(self, event: Sending) -> None:
         self._sequence += 1
         self._began = min(self._began, event.at)
         self._lag = max(self._lag, event.listing_lag)
-        alike = self._alike(event.kind)
         attempt = Attempt(
             number=event.attempt,
-            alike=alike,
+            alike=self._sizes.alike(event.kind),
             sequence=self._sequence,
             floor=self._largest_id,
             anchored=self.has_baseline,
@@ -233,64 +254,91 @@ class Ledger:
             lag=event.listing_lag,
             others_close=event.others_close,
         )
-        alike.oldest_in_flight()  # forgets those before it, so that a run without listings needs no more memory
-        alike.sent.append(attempt)
-        alike.unanchored += not attempt.anchored
         self._attempts[event.attempt] = self._in_flight[event.attempt] = attempt
+        attempt.alike.in_flight.add(attempt)
+        self._count_as_undecided(attempt)
+
+    def _count_as_undecided(self, attempt: Attempt) -> None:
+        near = attempt.alike.near
+        for oldest in (near.undecided, near.open):
+            oldest.add(attempt)
 
     def _answer(self, event: Answered) -> list[Verdict]:
         attempt = self._attempts.get(event.attempt)
-        self._largest_id = max(self._largest_id, event.position_id)
         if attempt is None:
             return []
-        if event.position_id <= attempt.floor:
-            self._ids_grow = False
-        holder = self._known.holder(event.position_id)
-        if holder is None and attempt.position is None:
-            verdict = self._give(attempt, self._claimed(event))
-            return [verdict, *self._settle(attempt.alike)]
-        if holder is None:
-            self._replace(attempt, event)
-        elif attempt.number in self._in_flight or attempt.number in self._in_doubt:
-            self._dispute(attempt, holder, event)
-        return self._settle(attempt.alike)
+        if not self._believes(attempt, event.position_id):
+            self._dispute(attempt, event)
+            return []
+        self._learn(attempt, event)
+        if attempt.position is None:
+            del self._attempts[attempt.number]
+            return [self._give(attempt, self._claimed(event))]
+        self._replace(attempt, attempt.position, event)
+        return []
+
+    def _believes(self, attempt: Attempt, position_id: int) -> bool:
+        if self._known.holder(position_id) is not None:
+            return False
+        past = self._known.past.get(position_id)
+        if past and past.at <= attempt.sent:
+            return False
+        seen = self._unowned.get(position_id) or self._known.others.get(position_id)
+        first_seen = seen.sequence if seen else self._known.first_seen.get(position_id, math.inf)
+        return first_seen > attempt.sequence
+
+    def _learn(self, attempt: Attempt, event: Answered) -> None:
+        """What an answer tells of ids and sizes; what no attempt fitted may fit one if they are no longer relied on."""
+        self._largest_id = max(self._largest_id, event.position_id)
+        grows = event.position_id > attempt.floor
+        exact = event.size is None or self._sizes.same(attempt.alike.size, float(event.size))
+        if (self._ids_grow and not grows) or (self._sizes.exact and not exact):
+            self._ids_grow = self._ids_grow and grows
+            self._sizes.exact = self._sizes.exact and exact
+            for position in self._unowned.values():
+                self._look_for_an_heir(position)
 
     def _claimed(self, event: Answered) -> Sighting:
-        alike = self._unowned.pop(event.position_id, None)
-        seen = alike and alike.drop(event.position_id)
-        return seen or Sighting(event.position_id, event.position_id, self._sequence, -math.inf, math.inf, event.at)
+        return self._take_out(event.position_id) or Sighting(
+            event.position_id, None, event.position_id, self._sequence, -math.inf, math.inf, event.at
+        )
 
-    def _replace(self, attempt: Attempt, event: Answered) -> None:
+    def _replace(self, attempt: Attempt, taken: Sighting, event: Answered) -> None:
         """The attempt was given another's position: what it really opened goes to who may have opened either."""
-        taken = attempt.position
-        if taken and event.position_id not in self._known.past and attempt.alike.holders.pop(taken.position_id, None):
-            self._known.others.discard(event.position_id)
-            alike = self._unowned.pop(event.position_id, None)
-            own = (alike and alike.drop(event.position_id)) or taken
-            self._wait(attempt.alike, taken.or_else(own, event.position_id))
+        if event.position_id in self._known.past or not attempt.alike.holders.pop(taken.position_id, None):
+            return
+        del self._attempts[attempt.number]
+        own = self._take_out(event.position_id) or self._known.others.pop(event.position_id, None)
+        position = attrs.evolve(own or taken, position_id=event.position_id, kind=attempt.alike.kind)
+        position.or_else(taken)
+        self._wait(position, attempt.alike.near)
 
-    def _dispute(self, attempt: Attempt, holder: Attempt, event: Answered) -> None:
-        """The position was given away by inference: a trade. By an answer: the server can't mean both."""
-        if event.position_id in attempt.alike.holders:
+    def _dispute(self, attempt: Attempt, event: Answered) -> None:
+        """The position was given away by inference: a trade. Otherwise the answer is not what was asked."""
+        holder = attempt.alike.holders.get(event.position_id)
+        if holder is attempt:
+            del attempt.alike.holders[event.position_id], self._attempts[attempt.number]  # confirmed
+        elif attempt.undecided and holder and holder.position and holder.position.sequence > attempt.sequence:
             self._trade(attempt, holder)
+            holder.or_else(attempt)
+            holder.window_end = max(holder.window_end, self._window_end(attempt, event.at))
+            self._join_doubt(holder)
+            self._count_as_undecided(holder)
         elif attempt.in_flight:
-            self._put_in_doubt(attempt, event.at, said_yes=True)
+            self._put_in_doubt(attempt, event.at, said_yes=False)
 
     def _refuse(self, event: Refused) -> list[Verdict]:
-        attempt = self._in_flight.get(event.attempt) or self._in_doubt.get(event.attempt)
-        if attempt is None:
+        attempt = self._attempts.get(event.attempt)
+        if attempt is None or attempt.position is not None:
             return []
-        late: list[Verdict] = [] if attempt.in_flight else [Absent(attempt.number, attempt.waited_for)]
+        late: list[Verdict] = [Absent(attempt.number, attempt.waited_for)] if attempt.in_doubt else []
         self._leave(attempt)
         del self._attempts[attempt.number]
-        return late + self._settle(attempt.alike)
+        return late
 
-    def _doubt(self, event: Doubted) -> list[Verdict]:
-        attempt = self._in_flight.get(event.attempt)
-        if attempt is None:
-            return []
-        self._put_in_doubt(attempt, event.at, said_yes=event.said_yes)
-        return self._settle(attempt.alike)
+    def _doubt(self, event: Doubted) -> None:
+        if attempt := self._in_flight.get(event.attempt):
+            self._put_in_doubt(attempt, event.at, said_yes=event.said_yes)
 
     def _put_in_doubt(self, attempt: Attempt, at: float, *, said_yes: bool) -> None:
         self._leave(attempt)
@@ -312,13 +360,20 @@ class Ledger:
         self._known.put_away(event.position_id, event.at, certain=event.certain)
         self._forget()
 
-    def _sweep(self, at: float) -> None:
-        self._swept_until = self._sequence
-        self._swept_at = max(self._swept_at, at)
+    def _begin_sweep(self, event: Sweeping) -> None:
+        self._sweeps[event.sweep] = event.at
         self._known.sweep()
 
+    def _end_sweep(self, event: Swept) -> None:
+        if event.until > self._sweeps.pop(event.sweep, -math.inf):
+            self._swept_until = max(self._swept_until, event.until)
+            self._known.sweep()
+
     def _swept(self, attempt: Attempt) -> bool:
-        return attempt.sequence <= self._swept_until or attempt.sequence < attempt.alike.swept_below
+        return self._met_by_a_sweep(attempt) or attempt.sequence < attempt.alike.swept_below
+
+    def _met_by_a_sweep(self, attempt: Attempt) -> bool:
+        return bool(self._sweeps) or attempt.sent < self._swept_until
 
     def _list(self, event: Listed) -> list[Verdict]:
         self._sequence += 1
@@ -328,181 +383,282 @@ class Ledger:
         here = {row.position_id: row for row in event.rows}
         self._largest_id = max(self._largest_id, max(here, default=-1))
         self._date_again(here)
-        verdicts = self._see_new(here, event.at) + self._weigh(here, event.asked_at)
-        for alike in list(self._kinds.values()):
-            verdicts += self._settle(alike)
+        verdicts = self._see_new(here, event.at) + self._weigh(here, event.asked_at) + self._settle()
+        verdicts += self._conclude_all()
         self._forget()
         return verdicts
 
     def _see_new(self, here: dict[int, Row], at: float) -> list[Verdict]:
-        known = self._known
         verdicts: list[Verdict] = []
-        for position_id in sorted(set(here).difference(known.holders, known.others, self._unowned, known.past)):
+        for position_id in sorted(p for p in here if p not in self._unowned and not self._known.has(p)):
             row = here[position_id]
-            position = Sighting(position_id, position_id, self._sequence, row.earliest, row.latest, at)
-            if alike := self._find(row.kind):
-                self._wait(alike, position)
+            position = Sighting(position_id, row.kind, position_id, self._sequence, row.earliest, row.latest, at)
+            near = self._sizes.near(row.kind)
+            if near and near.first_undecided() < self._sequence:
+                self._wait(position, near)
             else:
-                verdicts += self._disown(position, ())
+                verdicts += self._disown(position, self._perhaps_theirs(position, near))
         return verdicts
+
+    def _wait(self, position: Sighting, near: Near) -> None:
+        self._unowned[position.position_id] = position
+        near.add(position)
+        self._look_for_an_heir(position)
+
+    def _look_for_an_heir(self, position: Sighting) -> None:
+        """Let it wait for those who asked for its size; what nobody did waits only for whom it perhaps belongs to."""
+        assert position.kind is not None
+        assert position.near is not None
+        if position.alike is None and (alike := self._sizes.asked_for(position.kind)):
+            alike.wait(position)
+            self._to_place[alike] = None
+        self._stirred[position.near] = None
 
     def _date_again(self, here: dict[int, Row]) -> None:
         """What could not be dated before may be dated now."""
         for position_id in self._unowned.keys() & here.keys():
-            alike, row = self._unowned[position_id], here[position_id]
-            position = alike.waiting.get(position_id) or alike.perhaps[position_id]
+            position, row = self._unowned[position_id], here[position_id]
             if not position.dated:
                 position.earliest, position.latest = row.earliest, row.latest
                 if position.dated:
-                    alike.wait(position)
+                    self._look_for_an_heir(position)
 
     def _weigh(self, here: dict[int, Row], asked_at: float) -> list[Verdict]:
         """Find out whether the list is fresh; only then does it prove absence."""
         as_of = asked_at - self._lag
-        self._known.still_open(here, as_of, self._swept_at)
-        stale = self._known.contradicts(here, as_of)
-        vanished = []
-        for position_id in self._known.lacking(here, as_of):
-            if self._missing_for_long(position_id, asked_at):
-                vanished.append(position_id)
-            else:
-                stale = True
+        verdicts, stale = self._weigh_presence(here, asked_at)
+        lacking = self._known.lacking(here, as_of)
+        cut, self._was_cut = self._was_cut, self._known.is_cut(here, lacking, ids_grow=self._ids_grow)
+        if self._was_cut:
+            self._last_proof = -math.inf
+            return verdicts if cut else [*verdicts, Cut(len(here))]
+        vanished = [position_id for position_id in lacking if self._missing_for_long(position_id, asked_at)]
         for position_id in vanished:
             self._known.put_away(position_id, as_of, certain=False)
-        if not stale:
-            self._prove(here, asked_at)
-        return [Vanished(position_id) for position_id in vanished]
+        self._prove(here, asked_at, stale=stale or len(vanished) < len(lacking))
+        return [*verdicts, *(Vanished(position_id) for position_id in vanished)]
+
+    def _weigh_presence(self, here: dict[int, Row], asked_at: float) -> tuple[list[Verdict], bool]:
+        """What is open after all, and whether the list shows what is closed."""
+        as_of = asked_at - self._lag
+        self._known.still_open(here, swept=bool(self._sweeps) or as_of <= self._swept_until)
+        verdicts: list[Verdict] = []
+        stale = False
+        for position_id in self._known.contradictions(here, as_of):
+            if not self._known.past[position_id].certain or self._shown_for_long(position_id, asked_at):
+                verdicts += self._bring_back(here[position_id], as_of)
+            else:
+                stale = True
+        return verdicts, stale
+
+    def _bring_back(self, row: Row, as_of: float) -> list[Verdict]:
+        known = self._known
+        first_seen, untold = known.first_seen.pop(row.position_id, None), known.untold.pop(row.position_id, None)
+        known.bring_back(row.position_id, as_of)
+        if row.position_id in known.holders or row.position_id in self._unowned:
+            return []
+        known.others[row.position_id] = Sighting(
+            row.position_id, row.kind, row.position_id, first_seen or self._sequence, -math.inf, math.inf, as_of
+        )
+        return [] if untold is None else [Unclaimed(row.position_id, untold)]
 
     def _missing_for_long(self, position_id: int, asked_at: float) -> bool:
-        return asked_at - self._known.missing_since.setdefault(position_id, asked_at) > 4 * self._lag + 2.0
+        return asked_at - self._known.missing_since.setdefault(position_id, asked_at) > self._long
 
-    def _prove(self, here: dict[int, Row], asked_at: float) -> None:
-        self._proven_at = max(self._proven_at, asked_at)
-        self._known.forget_gone(here, asked_at - self._lag)
+    def _shown_for_long(self, position_id: int, asked_at: float) -> bool:
+        return asked_at - self._known.shown_since.setdefault(position_id, asked_at) > self._long
 
-    def _settle(self, alike: Alike) -> list[Verdict]:
-        """Decide about attempts and positions of one kind as far as that is possible now."""
+    @property
+    def _long(self) -> float:
+        return 4 * self._lag + 2.0
+
+    def _prove(self, here: dict[int, Row], asked_at: float, *, stale: bool) -> None:
+        self._last_proof = -math.inf if stale else asked_at
+        if not stale:
+            self._proven_at = max(self._proven_at, asked_at)
+            self._known.forget_gone(here, asked_at - self._lag)
+
+    def _settle(self) -> list[Verdict]:
+        """Decide, as far as that is possible now, about what may have changed."""
         verdicts: list[Verdict] = []
-        if not (alike.in_doubt or alike.waiting or alike.perhaps):
-            return verdicts
-        while (position := alike.first_waiting()) and not self._wanted_in_flight(alike, position):
-            verdicts += self._place(alike, position)
-        verdicts += self._conclude(alike)
-        if not alike.unanchored:
-            for position in list(alike.perhaps.values()):
-                verdicts += self._unclaimed(alike, position)
+        stirred: dict[Near, None] = {}
+        while self._to_place or self._stirred:
+            if self._to_place:
+                verdicts += self._place_waiting(self._to_place.popitem()[0])
+            else:
+                near, _ = self._stirred.popitem()
+                stirred[near] = None
+                verdicts += self._conclude_held_up(near)
+        for near in stirred:
+            verdicts += self._release(near)
         return verdicts
 
-    def _wanted_in_flight(self, alike: Alike, position: Sighting) -> bool:
-        oldest = alike.oldest_in_flight()
-        return oldest is not None and self._may_have_opened(oldest, position)
+    def _place_waiting(self, alike: Alike) -> list[Verdict]:
+        verdicts: list[Verdict] = []
+        while (position := alike.first_waiting()) and not self._wanted_in_flight(alike, position):
+            if heir := self._heir(alike, position):
+                verdicts.append(self._adopt(heir, position))
+            else:
+                self._fits_nobody(alike, position)
+        return verdicts
 
-    def _place(self, alike: Alike, position: Sighting) -> list[Verdict]:
-        if heir := self._heir(alike, position):
-            return [self._adopt(heir, position)]
-        if alike.unanchored and not position.dated:
-            alike.perhaps[position.position_id] = alike.waiting.pop(position.position_id)
-            return []
-        return self._unclaimed(alike, position)
+    def _fits_nobody(self, alike: Alike, position: Sighting) -> None:
+        del alike.waiting[position.position_id]
+        position.alike = None
+        assert position.near is not None
+        self._stirred[position.near] = None
+
+    def _wanted_in_flight(self, alike: Alike, position: Sighting) -> bool:
+        oldest = alike.in_flight.first()
+        return oldest is not None and self._fits(oldest, position)
 
     def _heir(self, alike: Alike, position: Sighting) -> Attempt | None:
         """Of the attempts in doubt which may own the position, the one whose window ends first."""
         if position.sequence == self._baseline and not position.dated:
             return None  # nobody was anchored yet
         first = bisect_left(alike.in_doubt, (position.earliest,))
-        doubted = (alike.in_doubt[index][2] for index in range(first, len(alike.in_doubt)))
+        doubted = (alike.in_doubt[index][-1] for index in range(first, len(alike.in_doubt)))
         return next((attempt for attempt in doubted if self._may_own(attempt, position)), None)
 
     def _may_own(self, attempt: Attempt, position: Sighting) -> bool:
-        return (attempt.anchored or position.dated) and self._may_have_opened(attempt, position)
+        return (attempt.anchored or position.dated) and self._fits(attempt, position)
 
-    def _may_have_opened(self, attempt: Attempt, position: Sighting) -> bool:
-        return position.earliest <= attempt.window_end and self._was_sent_before(attempt, position)
-
-    def _was_sent_before(self, attempt: Attempt, position: Sighting) -> bool:
+    def _fits(self, attempt: Attempt, position: Sighting) -> bool:
         return (
             attempt.sequence < position.sequence
             and (position.rank > attempt.floor or not self._ids_grow)
             and attempt.sent <= position.latest
+            and position.earliest <= attempt.window_end
         )
 
     def _adopt(self, attempt: Attempt, position: Sighting) -> Opened:
         alike = attempt.alike
-        self._unowned.pop(position.position_id)
-        alike.drop(position.position_id)
+        self._take_out(position.position_id)
         if self._swept(attempt):
             alike.swept_below = max(alike.swept_below, position.sequence)
         alike.holders[position.position_id] = attempt
         return self._give(attempt, position)
 
+    def _take_out(self, position_id: int) -> Sighting | None:
+        """Count it as unowned no more."""
+        position = self._unowned.pop(position_id, None)
+        if position and position.near:
+            position.near.drop(position)
+            self._stirred[position.near] = None
+        if position and position.alike:
+            del position.alike.waiting[position_id]
+            position.alike = None
+        return position
+
     def _give(self, attempt: Attempt, position: Sighting) -> Opened:
         self._leave(attempt)
         attempt.position = position
-        self._known.hold(position.position_id, attempt, position.seen_at)
+        swept = self._met_by_a_sweep(attempt)
+        self._known.hold(position.position_id, attempt.number, position.seen_at, perhaps_swept=swept)
         return Opened(attempt.number, position.position_id, attempt.waited_for)
 
-    def _unclaimed(self, alike: Alike, position: Sighting) -> list[Verdict]:
-        self._unowned.pop(position.position_id)
-        alike.drop(position.position_id)
-        too_late = alike.in_doubt[: bisect_left(alike.in_doubt, (position.earliest,))]
-        attempts = [*alike.ended.values(), *(attempt for _, _, attempt in too_late)]
-        named = (attempt.number for attempt in reversed(attempts) if self._was_sent_before(attempt, position))
-        return self._disown(position, tuple(sorted(islice(named, NAMED))))
+    def _release(self, near: Near) -> list[Verdict]:
+        """Report what nobody is left to own."""
+        first = near.first_undecided() if near.unowned else 0
+        positions = [p for sequence, group in near.unowned.items() if sequence <= first for p in group.values()]
+        verdicts: list[Verdict] = []
+        for position in sorted(positions, key=lambda position: position.position_id):
+            self._take_out(position.position_id)
+            verdicts += self._disown(position, self._perhaps_theirs(position, near))
+        self._stirred.clear()  # nobody waited for them
+        return verdicts
+
+    def _perhaps_theirs(self, position: Sighting, near: Near | None) -> tuple[int, ...]:
+        """The attempts that ended without a position and were sent before it was seen; of many, the last."""
+        ended = (attempt for one in near.around for attempt in reversed(one.ended.values())) if near else iter(())
+        named = (attempt.number for attempt in ended if attempt.sequence < position.sequence)
+        return tuple(sorted(islice(named, NAMED)))
 
     def _disown(self, position: Sighting, attempts: tuple[int, ...]) -> list[Verdict]:
         """Report it, unless it is closed, or was there at the start as far as anybody can tell."""
-        if position.position_id in self._known.past:
-            return []
-        self._known.others.add(position.position_id)
+        if position.near:
+            position.near.reported = max(position.near.reported, position.sequence)
         new = position.sequence != self._baseline or attempts or position.earliest > self._began
+        if position.position_id in self._known.past:
+            self._known.first_seen[position.position_id] = position.sequence
+            if new:
+                self._known.untold[position.position_id] = attempts
+            return []
+        self._known.others[position.position_id] = position
         return [Unclaimed(position.position_id, attempts)] if new else []
 
-    def _conclude(self, alike: Alike) -> list[Verdict]:
-        """End the attempts whose absence is proven."""
+    def _conclude_all(self) -> list[Verdict]:
+        """End the attempts whose absence the list has proven."""
         verdicts: list[Verdict] = []
-        traded = False
-        for attempt in self._overdue(alike):
-            if any(self._may_have_opened(attempt, position) for position in alike.waiting.values()):
-                continue
-            if holder := self._holder_to_trade_with(attempt):
-                self._trade(attempt, holder)
-                traded = True
-            else:
-                verdicts.append(self._end(attempt))
-        return verdicts + self._conclude(alike) if traded else verdicts
+        while proven := [attempt for attempt in self._in_doubt.values() if self._is_proven(attempt)]:
+            for attempt in proven:
+                attempt.proven = self._sequence
+                self._stir(attempt)
+            verdicts += self._settle()  # those that waited for them come first
+            for attempt in sorted(proven, key=lambda attempt: attempt.place):
+                verdicts += self._conclude(attempt)
+            verdicts += self._settle()
+        return verdicts
 
-    def _overdue(self, alike: Alike) -> list[Attempt]:
-        passed = alike.in_doubt[: bisect_left(alike.in_doubt, (self._proven_at,))]
-        return [attempt for _, _, attempt in passed if attempt.window_end + attempt.lag < self._proven_at]
+    def _is_proven(self, attempt: Attempt) -> bool:
+        return attempt.proven == math.inf and attempt.window_end + attempt.lag < self._proven_at
+
+    def _conclude(self, attempt: Attempt) -> list[Verdict]:
+        if not attempt.in_doubt or attempt.proven == math.inf:
+            return []
+        if self._held_up(attempt):
+            return []
+        if holder := self._holder_to_trade_with(attempt):
+            self._trade(attempt, holder)
+            self._join_doubt(holder)
+            self._count_as_undecided(holder)
+            return []
+        return [self._end(attempt)]
+
+    def _held_up(self, attempt: Attempt) -> bool:
+        """Whether it may own a position which may prove to be another's; it is asked about again once that is told."""
+        for near in attempt.alike.near.around:
+            after = max(attempt.sequence, near.first_open()) if near.unowned else 0
+            for sequence in near.unowned:
+                if after < sequence <= attempt.proven:
+                    near.held_up.setdefault(sequence, []).append(attempt)
+                    return True
+        return False
+
+    def _conclude_held_up(self, near: Near) -> list[Verdict]:
+        verdicts: list[Verdict] = []
+        first = near.first_open() if near.held_up else 0
+        for sequence in [one for one in near.held_up if one <= first or one not in near.unowned]:
+            for attempt in near.held_up.pop(sequence):
+                verdicts += self._conclude(attempt)
+        return verdicts
 
     def _holder_to_trade_with(self, attempt: Attempt) -> Attempt | None:
         """Who opened nothing for certain, yet was given what an attempt that heard yes may have opened."""
-        unseen = attempt.others_close or self._swept(attempt) or any(self._candidates(attempt))
+        unseen = attempt.others_close or self._swept(attempt) or self._candidates(attempt)
         if unseen or not attempt.said_yes:
             return None
         holders = (holder for holder in attempt.alike.holders.values() if not holder.said_yes)
         return next((h for h in holders if h.position and self._may_own(attempt, h.position)), None)
 
     def _trade(self, attempt: Attempt, holder: Attempt) -> None:
-        """The holder's position is the attempt's: the two change names, and the attempt waits in the holder's place."""
+        """The holder's position is the attempt's: the two change names, and the holder's place is free."""
         position = holder.position
         assert position is not None
         self._leave(attempt)
         attempt.position, holder.position = position, None
         attempt.number, holder.number = holder.number, attempt.number
         attempt.waited_for, holder.waited_for = holder.waited_for, attempt.waited_for
-        self._attempts[attempt.number], self._attempts[holder.number] = attempt, holder
-        self._known.hand_over(position.position_id, attempt)
-        del attempt.alike.holders[position.position_id]
-        self._join_doubt(holder)
+        self._attempts[holder.number] = holder
+        del self._attempts[attempt.number], attempt.alike.holders[position.position_id]
 
     def _end(self, attempt: Attempt) -> Absent | Undecidable:
-        candidates = tuple(sorted(islice(self._candidates(attempt), NAMED)))
+        candidates = self._candidates(attempt)
         number, waited_for = attempt.number, attempt.waited_for
         self._leave(attempt)
         attempt.waited_for = False
         attempt.ended_at = self._now
-        attempt.alike.ended[number] = attempt
+        attempt.alike.near.ended[number] = attempt
         self._ended.append(attempt)
         if candidates or self._undecidable(attempt):
             return Undecidable(number, waited_for, candidates)
@@ -511,21 +667,18 @@ class Ledger:
     def _undecidable(self, attempt: Attempt) -> bool:
         if attempt.said_yes or attempt.others_close or self._swept(attempt):
             return True
-        return not (attempt.anchored or self._clock_on)
+        # Who took another's place in a trade may own what was reported while that other was content.
+        reported = any(near.reported > attempt.sequence for near in attempt.alike.near.around)
+        return reported or not (attempt.anchored or self._clock_on)
 
-    def _candidates(self, attempt: Attempt) -> Iterator[int]:
-        alike = attempt.alike
-        for position in (*alike.waiting.values(), *alike.perhaps.values()):
-            if attempt.position is None and self._may_have_opened(attempt, position):
-                yield position.position_id
-
-    def _wait(self, alike: Alike, position: Sighting) -> None:
-        self._unowned[position.position_id] = alike
-        alike.wait(position)
+    def _candidates(self, attempt: Attempt) -> tuple[int, ...]:
+        perhaps = (position for near in attempt.alike.near.around for position in near.perhaps_of(attempt))
+        return tuple(sorted(position.position_id for position in islice(perhaps, NAMED)))
 
     def _join_doubt(self, attempt: Attempt) -> None:
+        attempt.in_doubt = True
+        attempt.proven = math.inf
         self._in_doubt[attempt.number] = attempt
-        attempt.alike.unanchored += not attempt.anchored
         insort(attempt.alike.in_doubt, attempt.place)
 
     def _leave(self, attempt: Attempt) -> None:
@@ -533,52 +686,30 @@ class Ledger:
         alike = attempt.alike
         if self._in_flight.pop(attempt.number, None):
             attempt.in_flight = False
-            alike.unanchored -= not attempt.anchored
         elif self._in_doubt.pop(attempt.number, None):
+            attempt.in_doubt = False
             del alike.in_doubt[bisect_left(alike.in_doubt, attempt.place)]
-            alike.unanchored -= not attempt.anchored
         else:
-            alike.ended.pop(attempt.number, None)
+            alike.near.ended.pop(attempt.number, None)
+        self._stir(attempt)
 
-    def _alike(self, kind: Kind) -> Alike:
-        found = self._find(kind)
-        if found is None:
-            self._forget_idle_kinds()
-            found = self._kinds[_key(kind, 0)] = Alike(float(kind.size))
-        return found
-
-    def _find(self, kind: Kind) -> Alike | None:
-        """Sizes that are the same may be rounded to neighbours, and to the next but one from a half on."""
-        for step in (0, -1, 1, -2, 2):
-            found = self._kinds.get(_key(kind, step))
-            if found and _same_size(found.size, float(kind.size)):
-                return found
-        return None
-
-    def _forget_idle_kinds(self) -> None:
-        if len(self._kinds) >= self._enough_kinds:
-            self._kinds = {key: alike for key, alike in self._kinds.items() if not alike.idle()}
-            self._enough_kinds = max(256, 2 * len(self._kinds))
+    def _stir(self, attempt: Attempt) -> None:
+        """What waited for the attempt may be decided now."""
+        if attempt.alike.waiting:
+            self._to_place[attempt.alike] = None
+        for near in attempt.alike.near.around:
+            if near.unowned or near.held_up:
+                self._stirred[near] = None
 
     def _forget(self) -> None:
         if self._now < self._forget_at:
             return
         self._forget_at = self._now + REMEMBERED / 100
         before = self._now - REMEMBERED
-        for position_id, holder in self._known.forget_past(before):
-            holder.alike.holders.pop(position_id, None)
-            self._attempts.pop(holder.number, None)
+        for position_id, number in self._known.forget_past(before):
+            if holder := self._attempts.pop(number, None):  # by inference
+                holder.alike.holders.pop(position_id, None)
         while self._ended and self._ended[0].ended_at < before:
             ended = self._ended.popleft()
-            if ended.alike.ended.pop(ended.number, None):
+            if ended.alike.near.ended.pop(ended.number, None):
                 self._attempts.pop(ended.number, None)
-
-
-def _key(kind: Kind, step: int) -> tuple[str, str, bool, float]:
-    grains = float(kind.size) / SAME_SIZE
-    rounded = round(grains) if math.isfinite(grains) else grains
-    return kind.base_asset.upper(), kind.quote_asset.upper(), kind.is_long, rounded + step
-
-
-def _same_size(one: float, other: float) -> bool:
-    return abs(one - other) <= SAME_SIZE * 1.000001  # floats: the difference of 0.3 and 0.30000001 is a little more

@@ -19,6 +19,7 @@ from mizar_async._ledger.ledger import (
     Answered,
     Closed,
     Closing,
+    Cut,
     Doubted,
     GaveUp,
     Kind,
@@ -28,6 +29,7 @@ from mizar_async._ledger.ledger import (
     Refused,
     Row,
     Sending,
+    Sweeping,
     Swept,
     Unclaimed,
     Undecidable,
@@ -72,6 +74,12 @@ def doubt(ledger: Ledger, *attempts: int, at: float = 11.0, said_yes: bool = Fal
     return [verdict for attempt in attempts for verdict in ledger.take(Doubted(attempt, at, said_yes))]
 
 
+def sweep(ledger: Ledger, at: float, until: float | None = None) -> None:
+    """A close-all that acts at once, or until then."""
+    ledger.take(Sweeping(1, at))
+    ledger.take(Swept(1, at + 0.01 if until is None else until))
+
+
 def listed(ledger: Ledger, asked_at: float, *shown: int | Row, clock_on: bool = True) -> list[Verdict]:
     rows = tuple(row if isinstance(row, Row) else Row(row, LONG, *EVER) for row in shown)
     return ledger.take(Listed(asked_at, asked_at + 0.1, rows, clock_on))
@@ -95,6 +103,14 @@ def test_an_attempt_in_doubt_that_is_refused_after_all_opened_nothing(ledger: Le
     doubt(ledger, 1)
     assert ledger.take(Refused(1)) == [Absent(1, waited_for=True)]
     assert ledger.waits is False
+
+
+def test_an_open_that_ended_undecidable_and_opened_nothing_by_the_users_word_is_not_named_again(ledger: Ledger) -> None:
+    send(ledger, 1, others_close=True)
+    doubt(ledger, 1)
+    listed(ledger, 28.0, 5)
+    assert ledger.take(Refused(1)) == []
+    assert listed(ledger, 40.0, 5, 6) == [Unclaimed(6, ())]
 
 
 def test_a_new_position_belongs_to_the_attempt_in_doubt(ledger: Ledger) -> None:
@@ -153,7 +169,7 @@ def test_positions_go_out_in_the_order_of_their_ids(ledger: Ledger) -> None:
         pytest.param(Kind("BTC", "USDT", Decimal("0.300000004"), True), True, id="a size that was rounded"),
         pytest.param(Kind("BTC", "USDT", Decimal("0.30000001"), True), True, id="a size just across the border above"),
         pytest.param(Kind("BTC", "USDT", Decimal("0.29999999"), True), True, id="a size just across the border below"),
-        pytest.param(Kind("BTC", "USDT", Decimal("0.30000003"), True), False, id="another size"),
+        pytest.param(Kind("BTC", "USDT", Decimal("0.304"), True), False, id="another size"),
         pytest.param(Kind("BTC", "USDT", Decimal("0.3"), False), False, id="the other side"),
         pytest.param(Kind("BTC", "USDC", Decimal("0.3"), True), False, id="another pair"),
         pytest.param(Kind("BTC", "USDT", Decimal("NaN"), True), False, id="a size that is no number"),
@@ -177,10 +193,12 @@ def test_sizes_within_a_hundred_millionth_are_the_same_wherever_the_border_lies(
     assert listed(ledger, 12.0, 5, Row(6, echo, *EVER)) == [Opened(1, 6, waited_for=True)]
 
 
-def test_an_id_that_was_known_before_sending_is_not_the_attempts(ledger: Ledger) -> None:
+def test_an_id_that_was_known_before_sending_makes_a_position_a_candidate_only(ledger: Ledger) -> None:
     send(ledger, 1)
     doubt(ledger, 1)
-    assert listed(ledger, 12.0, 5, 4) == [Unclaimed(4, ())]
+    assert listed(ledger, 12.0, 5, 4) == []
+    assert ledger.candidates(1) == (4,)
+    assert listed(ledger, 28.0, 5, 4) == [Undecidable(1, waited_for=True, candidates=(4,)), Unclaimed(4, (1,))]
 
 
 def test_floors_are_off_once_an_answer_has_shown_that_ids_do_not_grow(ledger: Ledger) -> None:
@@ -190,21 +208,105 @@ def test_floors_are_off_once_an_answer_has_shown_that_ids_do_not_grow(ledger: Le
     assert listed(ledger, 12.0, 5, 3, 4) == [Opened(1, 4, waited_for=True)]
 
 
+CANDIDATE = [Undecidable(1, waited_for=True, candidates=(6,)), Unclaimed(6, (1,))]
+
+
 @pytest.mark.parametrize(
     ("earliest", "latest", "verdicts"),
     [
-        pytest.param(0.0, 0.9, [Unclaimed(6, ())], id="before it was sent"),
+        pytest.param(0.0, 0.9, CANDIDATE, id="before it was sent"),
         pytest.param(0.0, 1.0, [Opened(1, 6, waited_for=True)], id="perhaps as it was sent"),
         pytest.param(26.0, 26.1, [Opened(1, 6, waited_for=True)], id="perhaps as its window ended"),
-        pytest.param(26.1, 26.2, [Unclaimed(6, (1,))], id="after its window had ended"),
+        pytest.param(26.1, 26.2, CANDIDATE, id="after its window had ended"),
     ],
 )
-def test_the_time_of_opening_must_lie_in_the_window(
+def test_a_position_is_given_only_if_its_time_of_opening_lies_in_the_window(
     ledger: Ledger, earliest: float, latest: float, verdicts: list[Verdict]
 ) -> None:
     send(ledger, 1)
     doubt(ledger, 1)
-    assert listed(ledger, 26.5, 5, Row(6, LONG, earliest, latest)) == verdicts
+    row = Row(6, LONG, earliest, latest)
+    assert listed(ledger, 26.5, 5, row) + listed(ledger, 28.0, 5, row) == verdicts
+
+
+@pytest.mark.parametrize(
+    ("size", "near"),
+    [
+        pytest.param("0.30000003", True, id="hardly"),
+        pytest.param("0.303", True, id="by one percent more"),
+        pytest.param("0.297", True, id="by one percent less"),
+        pytest.param("0.304", False, id="by more than that"),
+        pytest.param("0.296", False, id="by less than that"),
+    ],
+)
+def test_a_position_whose_size_differs_is_a_candidate_within_a_percent(ledger: Ledger, size: str, near: bool) -> None:
+    send(ledger, 1)
+    doubt(ledger, 1)
+    row = Row(6, Kind("BTC", "USDT", Decimal(size), True), *EVER)
+    stranger: list[Verdict] = [Unclaimed(6, ()), Absent(1, waited_for=True)]
+    assert listed(ledger, 12.0, 5, row) + listed(ledger, 28.0, 5, row) == (CANDIDATE if near else stranger)
+
+
+def test_sizes_are_not_relied_on_once_an_answer_has_echoed_another(ledger: Ledger) -> None:
+    third, rounded = Decimal(1) / 3, Decimal("0.3333")
+    send(ledger, 1, 2, kind=Kind("BTC", "USDT", third, True))
+    doubt(ledger, 1)
+    row = Row(6, Kind("BTC", "USDT", rounded, True), *EVER)
+    assert listed(ledger, 12.0, 5, row) == []
+    assert ledger.take(Answered(2, 7, 12.5, size=rounded)) == [
+        Opened(2, 7, waited_for=True),
+        Opened(1, 6, waited_for=True),
+    ]
+
+
+def test_a_rounded_size_goes_to_who_asked_for_the_nearest(ledger: Ledger) -> None:
+    sizes = {1: "0.3001", 2: "0.3004", 3: "0.3007", 4: "0.2"}
+    for attempt, size in sizes.items():
+        send(ledger, attempt, kind=Kind("BTC", "USDT", Decimal(size), True))
+    ledger.take(Answered(4, 6, 2.0, size=Decimal("0.2001")))
+    doubt(ledger, 1, 2, 3)
+    row = Row(7, Kind("BTC", "USDT", Decimal("0.300402"), True), *EVER)
+    assert listed(ledger, 12.0, 5, 6, row) == [Opened(2, 7, waited_for=True)]
+
+
+def test_a_position_that_fits_nobody_waits_for_everyone_whose_it_may_be(ledger: Ledger) -> None:
+    send(ledger, 1)
+    doubt(ledger, 1)
+    send(ledger, 2, at=25.0)
+    assert listed(ledger, 28.0, 5, 4) == []
+    assert (ledger.candidates(1), ledger.candidates(2)) == ((4,), (4,))
+    assert doubt(ledger, 2, at=35.0) == []
+    assert listed(ledger, 49.0, 5, 4) == []
+    assert listed(ledger, 51.1, 5, 4) == [
+        Undecidable(1, waited_for=True, candidates=(4,)),
+        Undecidable(2, waited_for=True, candidates=(4,)),
+        Unclaimed(4, (1, 2)),
+    ]
+
+
+def test_whom_a_position_may_belong_to_is_absent_once_another_has_proven_to_own_it(ledger: Ledger) -> None:
+    send(ledger, 1)
+    doubt(ledger, 1)
+    send(ledger, 2, at=25.0)
+    assert listed(ledger, 28.0, 5, 4) == []
+    assert ledger.take(Answered(2, 4, 28.5)) == [Opened(2, 4, waited_for=True), Absent(1, waited_for=True)]
+
+
+def test_an_attempt_does_not_wait_for_what_is_seen_after_its_absence_was_proven(ledger: Ledger) -> None:
+    send(ledger, 1)
+    doubt(ledger, 1)
+    send(ledger, 2, 3, at=25.0)
+    assert listed(ledger, 28.0, 5, 4) == []
+    assert listed(ledger, 28.5, 5, 4, 3) == []
+    assert ledger.candidates(1) == (4,)
+    assert ledger.take(Answered(2, 4, 28.6)) == [Opened(2, 4, waited_for=True), Absent(1, waited_for=True)]
+
+
+def test_a_stranger_does_not_wait_for_calls_that_were_sent_after_it_was_listed(ledger: Ledger) -> None:
+    assert listed(ledger, 0.5, 5, 6) == [Unclaimed(6, ())]
+    send(ledger, 1)
+    doubt(ledger, 1)
+    assert listed(ledger, 28.0, 5, 6) == [Absent(1, waited_for=True)]
 
 
 @pytest.mark.parametrize(
@@ -258,6 +360,106 @@ def test_a_list_that_shows_what_was_closed_before_proves_no_absence(ledger: Ledg
     ledger.take(Closed(6, 21.0))
     assert listed(ledger, 28.0, 5, 6) == []
     assert listed(ledger, 28.5, 5) == [Absent(1, waited_for=True)]
+
+
+def test_what_was_not_certainly_closed_is_open_as_soon_as_a_list_shows_it(ledger: Ledger) -> None:
+    send(ledger, 1, 2)
+    doubt(ledger, 1)
+    ledger.take(Answered(2, 6, 20.0))
+    ledger.take(Closing(6))
+    ledger.take(Closed(6, 21.0, certain=False))
+    assert listed(ledger, 21.9, 5, 6) == []
+    assert (ledger.owner(6), ledger.holder(6)) == (None, 2)
+    assert listed(ledger, 28.0, 5, 6) == [Absent(1, waited_for=True)]
+    assert (ledger.owner(6), set(ledger.open_positions)) == (2, {6})
+
+
+def test_what_is_called_closed_and_shown_for_long_is_open(ledger: Ledger) -> None:
+    send(ledger, 1, 2)
+    doubt(ledger, 1)
+    ledger.take(Answered(2, 6, 20.0))
+    ledger.take(Closed(6, 21.0))
+    assert listed(ledger, 28.0, 5, 6) == listed(ledger, 34.0, 5, 6) == []
+    assert ledger.owner(6) is None
+    assert listed(ledger, 34.1, 5, 6) == [Absent(1, waited_for=True)]
+    assert (ledger.owner(6), set(ledger.open_positions)) == (2, {6})
+
+
+def test_what_is_called_closed_and_shown_now_and_then_stays_closed(ledger: Ledger) -> None:
+    send(ledger, 1)
+    ledger.take(Answered(1, 6, 1.5))
+    ledger.take(Closed(6, 2.0))
+    for asked_at in (4.0, 9.0, 16.0, 21.0):
+        listed(ledger, asked_at, 5, 6)
+        listed(ledger, asked_at + 1.0, 5)
+    assert ledger.owner(6) is None
+
+
+def test_what_nobody_owns_and_is_open_after_all_is_reported_unless_it_was(ledger: Ledger) -> None:
+    listed(ledger, 0.5, 5, Row(7, OTHER, *EVER))
+    send(ledger, 1, 2)
+    doubt(ledger, 1)
+    listed(ledger, 12.0, 5, Row(7, OTHER, *EVER), 4)
+    for closed in (4, 5, 7):
+        ledger.take(Closed(closed, 13.0, certain=False))
+    assert ledger.take(Refused(2)) == []
+    assert listed(ledger, 28.0) == [Undecidable(1, waited_for=True, candidates=(4,))]
+    assert listed(ledger, 29.0, 5, Row(7, OTHER, *EVER), 4) == [Unclaimed(4, (1,))]
+
+
+def test_a_later_doubt_does_not_make_a_close_uncertain(ledger: Ledger) -> None:
+    send(ledger, 1)
+    ledger.take(Answered(1, 6, 1.5))
+    ledger.take(Closed(6, 2.0))
+    ledger.take(Closed(6, 2.5, certain=False))
+    assert listed(ledger, 5.0, 5, 6) == []
+    assert ledger.owner(6) is None
+
+
+def test_only_the_last_list_proves_and_only_if_it_is_fresh(ledger: Ledger) -> None:
+    send(ledger, 1)
+    ledger.take(Answered(1, 6, 1.5))
+    listed(ledger, 4.0, 5, 6)
+    assert (ledger.proves(4.0), ledger.proves(3.0)) == (True, False)
+    listed(ledger, 5.0, 5)
+    assert (ledger.proves(4.0), ledger.proves(5.0)) == (False, False)
+
+
+def open_ten(ledger: Ledger) -> list[int]:
+    ids = list(range(11, 21))
+    send(ledger, *ids)
+    for position_id in ids:
+        ledger.take(Answered(position_id, position_id, 1.0 + position_id / 100))
+    return ids
+
+
+@pytest.mark.parametrize("grow", [True, False], ids=["ids grow", "ids do not grow"])
+def test_a_list_that_shows_nothing_newer_than_what_it_lacks_is_cut_and_proves_nothing(
+    ledger: Ledger, grow: bool
+) -> None:
+    ten = open_ten(ledger)
+    send(ledger, 1, 2, 3, at=2.0)
+    newest = 21 if grow else 3
+    ledger.take(Answered(2, newest, 2.5))
+    doubt(ledger, 1, 3)
+    assert listed(ledger, 28.0, *ten) == [Cut(10)]
+    assert listed(ledger, 50.0, *ten) == []
+    assert (ledger.owner(newest), ledger.proves(50.0), set(ledger.in_doubt)) == (2, False, {1, 3})
+    end = [Absent(1, waited_for=True), Absent(3, waited_for=True)]
+    assert listed(ledger, 51.0, *ten, newest) == end
+    assert listed(ledger, 52.0, *ten) == [Cut(10)]
+
+
+def test_a_list_that_shows_something_newer_than_what_it_lacks_is_whole(ledger: Ledger) -> None:
+    ten = open_ten(ledger)
+    assert listed(ledger, 28.0, 5, *ten[1:]) == []
+    assert listed(ledger, 35.0, 5, *ten[1:]) == [Vanished(11)]
+
+
+def test_a_list_of_a_few_rows_is_taken_to_be_whole(ledger: Ledger) -> None:
+    ten = open_ten(ledger)
+    assert listed(ledger, 28.0, *ten[:9]) == []
+    assert listed(ledger, 35.0, *ten[:9]) == [Vanished(20)]
 
 
 def test_a_list_within_the_lag_may_lack_the_new_and_show_the_closed(ledger: Ledger) -> None:
@@ -336,24 +538,59 @@ def test_what_others_may_have_closed_is_undecidable(ledger: Ledger) -> None:
 def test_a_close_all_may_have_closed_it_unseen(ledger: Ledger, in_flight: bool) -> None:
     send(ledger, 1)
     if in_flight:
-        ledger.take(Swept(5.0))
+        sweep(ledger, 5.0)
     doubt(ledger, 1)
     if not in_flight:
-        ledger.take(Swept(15.0))
+        sweep(ledger, 15.0)
+    assert listed(ledger, 28.0) == [Undecidable(1, waited_for=True, candidates=())]
+
+
+def test_a_close_all_under_way_may_close_it_unseen(ledger: Ledger) -> None:
+    send(ledger, 1)
+    doubt(ledger, 1)
+    ledger.take(Sweeping(1, 27.5))
     assert listed(ledger, 28.0) == [Undecidable(1, waited_for=True, candidates=())]
 
 
 def test_a_close_all_does_not_matter_to_what_is_sent_after_it(ledger: Ledger) -> None:
-    ledger.take(Swept(0.5))
+    sweep(ledger, 0.5)
     send(ledger, 1)
     doubt(ledger, 1)
     assert listed(ledger, 28.0) == [Absent(1, waited_for=True)]
 
 
+def test_a_close_all_that_may_act_late_may_close_what_is_sent_until_then(ledger: Ledger) -> None:
+    sweep(ledger, 0.5, until=25.5)
+    send(ledger, 1, at=25.4)
+    send(ledger, 2, at=25.6)
+    doubt(ledger, 1, 2, at=36.0)
+    unknown = Undecidable(1, waited_for=True, candidates=())
+    assert listed(ledger, 55.0) == [unknown, Absent(2, waited_for=True)]
+
+
+def test_a_close_all_that_was_refused_has_closed_nothing(ledger: Ledger) -> None:
+    send(ledger, 1)
+    doubt(ledger, 1)
+    sweep(ledger, 12.0, until=12.0)
+    assert listed(ledger, 28.0) == [Absent(1, waited_for=True)]
+
+
+def test_what_was_opened_while_a_close_all_may_act_is_known_to_be_open_once_a_later_list_shows_it(
+    ledger: Ledger,
+) -> None:
+    sweep(ledger, 0.5, until=25.5)
+    send(ledger, 1)
+    ledger.take(Answered(1, 6, 1.5))
+    listed(ledger, 26.0, 6)
+    assert set(ledger.open_positions) == set()
+    listed(ledger, 26.6, 6)
+    assert set(ledger.open_positions) == {6}
+
+
 def test_the_doubt_of_a_close_all_moves_to_the_equal_whose_position_is_taken(ledger: Ledger) -> None:
     send(ledger, 1)
     doubt(ledger, 1, at=2.0)
-    ledger.take(Swept(3.0))
+    sweep(ledger, 3.0)
     send(ledger, 2, at=4.0)
     doubt(ledger, 2, at=14.0)
     assert listed(ledger, 15.0, 6) == [Opened(1, 6, waited_for=True)]
@@ -363,7 +600,7 @@ def test_the_doubt_of_a_close_all_moves_to_the_equal_whose_position_is_taken(led
 def test_after_a_close_all_nothing_vanishes(ledger: Ledger) -> None:
     send(ledger, 1)
     ledger.take(Answered(1, 6, 1.5))
-    ledger.take(Swept(3.0))
+    sweep(ledger, 3.0)
     assert set(ledger.open_positions) == set()
     assert listed(ledger, 10.0) == listed(ledger, 20.0) == []
     assert ledger.proven_until == 19.0
@@ -372,7 +609,7 @@ def test_after_a_close_all_nothing_vanishes(ledger: Ledger) -> None:
 def test_what_a_close_all_has_left_is_known_to_be_open_again(ledger: Ledger) -> None:
     send(ledger, 1)
     ledger.take(Answered(1, 6, 1.5))
-    ledger.take(Swept(3.0))
+    sweep(ledger, 3.0)
     listed(ledger, 10.0, 6)
     assert set(ledger.open_positions) == {6}
 
@@ -461,13 +698,14 @@ def test_a_late_answer_that_names_what_an_equal_was_given_trades_places(ledger: 
     assert listed(ledger, 14.0, 5, 6, 7) == [Opened(2, 7, waited_for=True)]
 
 
-def test_an_attempt_that_took_an_equals_place_ends_by_that_equals_window(ledger: Ledger) -> None:
+def test_an_attempt_that_took_an_equals_place_waits_for_what_either_may_have_opened(ledger: Ledger) -> None:
     send(ledger, 1)
     send(ledger, 2, settle_time=60.0)
     doubt(ledger, 1, 2)
     listed(ledger, 12.0, 5, 6)
-    ledger.take(Answered(2, 6, 13.0))
-    assert listed(ledger, 28.0, 5, 6) == [Absent(2, waited_for=True)]
+    ledger.take(Answered(2, 6, 13.0))  # which may be a proxy's
+    assert listed(ledger, 28.0, 5, 6) == []
+    assert listed(ledger, 74.1, 5, 6) == [Absent(2, waited_for=True)]
 
 
 def test_a_late_answer_of_one_given_anothers_position_frees_its_own(ledger: Ledger) -> None:
@@ -490,7 +728,71 @@ def test_a_position_that_was_answered_to_one_is_never_given_to_another(ledger: L
     ledger.take(Answered(1, 6, 2.0))
     assert ledger.take(Answered(2, 6, 2.5)) == []
     assert (ledger.owner(6), set(ledger.in_doubt)) == (1, {2})
-    assert listed(ledger, 28.0, 5, 6) == [Undecidable(2, waited_for=True, candidates=())]
+    assert listed(ledger, 12.0, 5, 6, 7) == [Opened(2, 7, waited_for=True)]
+
+
+def test_an_answer_that_names_anothers_position_says_neither_yes_nor_no(ledger: Ledger) -> None:
+    send(ledger, 1, 2)
+    ledger.take(Answered(1, 6, 2.0))
+    ledger.take(Answered(2, 6, 2.5))
+    assert listed(ledger, 26.9, 5, 6) == []
+    assert listed(ledger, 27.1, 5, 6) == [Absent(2, waited_for=True)]
+
+
+def test_an_answer_that_names_what_another_had_and_closed_is_not_believed(ledger: Ledger) -> None:
+    send(ledger, 1)
+    ledger.take(Answered(1, 6, 2.0))
+    ledger.take(Closed(6, 3.0))
+    send(ledger, 2, at=4.0)
+    assert ledger.take(Answered(2, 6, 4.5)) == []
+    assert (ledger.owner(6), ledger.holder(6), set(ledger.in_doubt)) == (None, 1, {2})
+
+
+def test_an_answer_that_names_what_was_closed_before_the_sending_is_not_believed(ledger: Ledger) -> None:
+    ledger.take(Closed(6, 0.5))
+    send(ledger, 1)
+    assert ledger.take(Answered(1, 6, 1.5)) == []
+    assert set(ledger.in_doubt) == {1}
+
+
+def test_an_answer_that_names_what_a_close_all_has_closed_meanwhile_is_believed(ledger: Ledger) -> None:
+    send(ledger, 1)
+    ledger.take(Closed(6, 1.4))
+    assert ledger.take(Answered(1, 6, 1.5)) == [Opened(1, 6, waited_for=True)]
+    assert (ledger.owner(6), ledger.holder(6), set(ledger.open_positions)) == (None, 1, set())
+
+
+@pytest.mark.parametrize("closed", [False, True], ids=["and is open", "and was closed since"])
+def test_an_answer_that_names_what_was_listed_before_the_sending_is_not_believed(ledger: Ledger, closed: bool) -> None:
+    listed(ledger, 0.5, 5, 6)
+    send(ledger, 1)
+    if closed:
+        ledger.take(Closed(6, 1.2))
+    assert ledger.take(Answered(1, 6, 1.5)) == []
+    assert (set(ledger.in_doubt), ledger.candidates(1)) == ({1}, ())
+
+
+def test_an_answer_that_names_what_was_listed_after_the_sending_is_believed(ledger: Ledger) -> None:
+    send(ledger, 1)
+    listed(ledger, 1.1, 5, 6)
+    assert ledger.take(Answered(1, 6, 1.5)) == [Opened(1, 6, waited_for=True)]
+
+
+def test_an_answer_that_is_not_believed_says_nothing_of_ids(ledger: Ledger) -> None:
+    send(ledger, 1)
+    ledger.take(Answered(1, 6, 1.2))
+    send(ledger, 2, 3, at=2.0)
+    ledger.take(Answered(2, 5, 2.5))
+    doubt(ledger, 3)
+    assert listed(ledger, 12.0, 5, 6, 4) == []  # 4 would be theirs, did ids not grow
+
+
+def test_the_same_answer_again_changes_nothing(ledger: Ledger) -> None:
+    send(ledger, 1)
+    doubt(ledger, 1)
+    listed(ledger, 12.0, 5, 6)
+    assert ledger.take(Answered(1, 6, 13.0)) == ledger.take(Answered(1, 6, 14.0)) == []
+    assert (ledger.owner(6), set(ledger.in_doubt)) == (1, set())
 
 
 def test_without_a_baseline_a_position_is_adopted_by_its_time_of_opening(fresh: Ledger) -> None:
@@ -593,7 +895,7 @@ def open_and_close(ledger: Ledger, cycle: int, now: float) -> None:
 def open_and_sweep(ledger: Ledger, cycle: int, now: float) -> None:
     send(ledger, cycle, at=now)
     ledger.take(Answered(cycle, cycle, now))
-    ledger.take(Swept(now))
+    sweep(ledger, now)
     if cycle % 10 == 0:
         listed(ledger, now + 0.5)
 

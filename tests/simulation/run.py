@@ -28,6 +28,7 @@ from mizar_async._ledger.ledger import (
     Refused,
     Row,
     Sending,
+    Sweeping,
     Swept,
     Unclaimed,
     Undecidable,
@@ -324,7 +325,7 @@ class Run:
 
     def _sweep(self) -> None:
         if self.started < self.regime.opens:
-            self.take(Swept(self.time.now))
+            self.take(Sweeping(1, self.time.now))
             self.time.after(self.latency, self._sweep_acts)
 
     def _sweep_acts(self) -> None:
@@ -333,7 +334,7 @@ class Run:
         self.time.after(self.rng.expovariate(0.1), self._sweep)
 
     def _sweep_answered(self, closed: list[int]) -> None:
-        self.take(Swept(self.time.now))
+        self.take(Swept(1, self.time.now))
         for position_id in closed:
             self.take(Closed(position_id, self.time.now))
 
