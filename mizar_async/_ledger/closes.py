@@ -82,6 +82,7 @@ class CloseLedger:
 
     def __init__(self) -> None:
         self._doubts: dict[int, _Doubt] = {}
+        self._calls: dict[int, set[int]] = {}  # by the position that they were to close
 
     def __repr__(self) -> str:
         return f"<CloseLedger: {len(self._doubts)} in doubt>"
@@ -111,7 +112,7 @@ class CloseLedger:
             case Listed():
                 return self._list(event)
             case Forgotten():
-                self._doubts.pop(event.call, None)
+                self._forget(event.call)
             case _:
                 assert_never(event)
         return []
@@ -120,16 +121,29 @@ class CloseLedger:
         if known := self._doubts.get(event.call):
             known.window_end = max(known.window_end, event.window_end)
             known.lag = max(known.lag, event.lag)
-        else:
-            self._doubts[event.call] = _Doubt(set(event.position_ids), event.sent, event.window_end, event.lag)
+            return
+        self._doubts[event.call] = _Doubt(set(event.position_ids), event.sent, event.window_end, event.lag)
+        for position_id in event.position_ids:
+            self._calls.setdefault(position_id, set()).add(event.call)
+
+    def _forget(self, call: int) -> None:
+        doubt = self._doubts.pop(call, None)
+        for position_id in doubt.left if doubt else ():
+            self._calls[position_id].discard(call)
+            if not self._calls[position_id]:
+                del self._calls[position_id]
 
     def _close(self, event: Closed) -> list[CloseVerdict]:
         if not event.certain:
             return []
-        told = [call for call, doubt in self._doubts.items() if event.position_id in doubt.left]
-        for call in told:
-            self._doubts[call].left.discard(event.position_id)
+        told = sorted(self._take_off(event.position_id))
         return [verdict for call in told for verdict in self._end_if_closed(call)]
+
+    def _take_off(self, position_id: int) -> set[int]:
+        calls = self._calls.pop(position_id, set())
+        for call in calls:
+            self._doubts[call].left.discard(position_id)
+        return calls
 
     def _end_if_closed(self, call: int) -> list[CloseVerdict]:
         if self._doubts[call].left:
@@ -140,16 +154,16 @@ class CloseLedger:
     def _list(self, event: Listed) -> list[CloseVerdict]:
         here = {row.position_id for row in event.rows}
         told = [call for call, doubt in self._doubts.items() if event.asked_at - doubt.lag > doubt.sent]
-        gone = {position_id for call in told for position_id in self._doubts[call].left - here}
-        verdicts: list[CloseVerdict] = [Gone(position_id) for position_id in sorted(gone)]
-        for call in told:
-            verdicts += self._weigh(call, gone, event.asked_at)
+        gone = sorted({position_id for call in told for position_id in self._doubts[call].left - here})
+        touched = dict.fromkeys(told) | {call: None for position_id in gone for call in self._take_off(position_id)}
+        verdicts: list[CloseVerdict] = [Gone(position_id) for position_id in gone]
+        for call in sorted(touched):
+            verdicts += self._end_if_closed(call) or self._end_if_too_late(call, event.asked_at)
         return verdicts
 
-    def _weigh(self, call: int, gone: set[int], asked_at: float) -> list[CloseVerdict]:
+    def _end_if_too_late(self, call: int, asked_at: float) -> list[CloseVerdict]:
         doubt = self._doubts[call]
-        doubt.left -= gone
-        if doubt.left and asked_at - doubt.lag > doubt.window_end:
-            del self._doubts[call]
-            return [StillOpen(call, tuple(sorted(doubt.left)))]
-        return self._end_if_closed(call)
+        if asked_at - doubt.lag <= doubt.window_end:
+            return []
+        self._forget(call)
+        return [StillOpen(call, tuple(sorted(doubt.left)))]

@@ -18,10 +18,10 @@ ENOUGH_ROWS = 10  # a list of fewer is taken to be whole
 
 @attrs.define(eq=False)
 class Past:
-    """A position that was open once, and the number of its owner. `certain`: not only missing from a listing."""
+    """A position that was open once: since when it no longer is, and the number of its owner."""
 
+    # There are as many of these as closes in ten minutes, so that each byte counts.
     at: float
-    certain: bool
     holder: int | None
 
 
@@ -37,6 +37,7 @@ class Known:
         self.shown_since: dict[int, float] = {}  # though it is certainly closed
         self.others: dict[int, Sighting] = {}
         self.past: dict[int, Past] = {}
+        self.uncertain: set[int] = set()  # of the past: only missing from listings, or called closed by a 409
         self.first_seen: dict[int, int] = {}  # the sequence of what was nobody's, and is closed
         self.untold: dict[int, tuple[int, ...]] = {}  # closed before it was reported, and whose it may be
         self._order: deque[int] = deque()
@@ -76,9 +77,12 @@ class Known:
         past = self.past.get(position_id)
         if past is None:
             self._order.append(position_id)
-            self.past[position_id] = Past(at, certain, self.holders.pop(position_id, None))
-        elif certain or not past.certain:
-            past.at, past.certain = at, certain
+            self.past[position_id] = Past(at, self.holders.pop(position_id, None))
+        elif certain or position_id in self.uncertain:
+            past.at = at
+        else:
+            return
+        (self.uncertain.discard if certain else self.uncertain.add)(position_id)
         for place in (self.open, self.leaving, self.perhaps_swept, self.missing_since, self.shown_since):
             place.pop(position_id, None)
         if sighting := self.others.pop(position_id, None):
@@ -92,6 +96,7 @@ class Known:
     def bring_back(self, position_id: int, as_of: float) -> None:
         """It is open after all, and its owner keeps it."""
         self.shown_since.pop(position_id, None)
+        self.uncertain.discard(position_id)
         self._again[position_id] += 1
         holder = self.past.pop(position_id).holder
         if holder is not None:
@@ -151,6 +156,7 @@ class Known:
 
     def _forget(self, position_id: int) -> Iterator[tuple[int, int]]:
         holder = self.past.pop(position_id).holder
+        self.uncertain.discard(position_id)
         for place in (self.shown_since, self.first_seen, self.untold):
             place.pop(position_id, None)
         if holder is not None:

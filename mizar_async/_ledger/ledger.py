@@ -445,7 +445,7 @@ class Ledger:
         verdicts: list[Verdict] = []
         stale = False
         for position_id in self._known.contradictions(here, as_of):
-            if not self._known.past[position_id].certain or self._shown_for_long(position_id, asked_at):
+            if position_id in self._known.uncertain or self._shown_for_long(position_id, asked_at):
                 verdicts += self._bring_back(here[position_id], as_of)
             else:
                 stale = True
