@@ -514,6 +514,9 @@ class Ledger:
 
     def _heir(self, alike: Alike, position: Sighting) -> Attempt | None:
         """Of the attempts in doubt which may own the position, the one whose window ends first."""
+        oldest = alike.doubted.first()
+        if oldest is None or not self._was_sent_before(oldest, position):
+            return None  # nor was any that came after it
         if position.sequence == self._baseline and not position.dated:
             return None  # nobody was anchored yet
         first = bisect_left(alike.in_doubt, (position.earliest,))
@@ -524,11 +527,13 @@ class Ledger:
         return (attempt.anchored or position.dated) and self._fits(attempt, position)
 
     def _fits(self, attempt: Attempt, position: Sighting) -> bool:
+        return position.earliest <= attempt.window_end and self._was_sent_before(attempt, position)
+
+    def _was_sent_before(self, attempt: Attempt, position: Sighting) -> bool:
         return (
             attempt.sequence < position.sequence
             and (position.rank > attempt.floor or not self._ids_grow)
             and attempt.sent <= position.latest
-            and position.earliest <= attempt.window_end
         )
 
     def _adopt(self, attempt: Attempt, position: Sighting) -> Opened:
@@ -679,6 +684,7 @@ class Ledger:
         attempt.in_doubt = True
         attempt.proven = math.inf
         self._in_doubt[attempt.number] = attempt
+        attempt.alike.doubted.add(attempt)
         insort(attempt.alike.in_doubt, attempt.place)
 
     def _leave(self, attempt: Attempt) -> None:

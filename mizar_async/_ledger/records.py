@@ -115,6 +115,7 @@ class Alike:
     near: Near
     in_flight: Oldest = attrs.field(factory=lambda: Oldest(lambda attempt: attempt.in_flight))
     in_doubt: list[tuple[float, int, int, Attempt]] = attrs.field(factory=list)
+    doubted: Oldest = attrs.field(factory=lambda: Oldest(lambda attempt: attempt.in_doubt))
     holders: dict[int, Attempt] = attrs.field(factory=dict)  # by the position that they were given by inference
     waiting: dict[int, Sighting] = attrs.field(factory=dict)
     order: list[tuple[int, int]] = attrs.field(factory=list)

@@ -7,8 +7,6 @@ import random
 from collections import deque
 from collections.abc import Callable
 from decimal import Decimal
-from statistics import median
-from time import perf_counter
 
 import pytest
 from hypothesis import given
@@ -917,31 +915,6 @@ def test_an_endless_run_needs_constant_memory(live: Callable[[Ledger, int, float
         if cycle in (10_000, 100_000):
             sizes.append(size_of(ledger))
     assert sizes[1] <= sizes[0] * 1.1 + 100
-
-
-def seconds_per_call(in_doubt: int) -> float:
-    """From sending to the verdicts, half of them opened, with 10,000 other positions of the kind in every list."""
-    others = tuple(Row(number, LONG, *EVER) for number in range(10_000))
-    opened = tuple(Row(20_000 + number, LONG, *EVER) for number in range(0, in_doubt, 2))
-    ledger = Ledger()
-    ledger.take(Listed(0.0, 0.1, others))
-    began = perf_counter()
-    send(ledger, *range(in_doubt))
-    doubt(ledger, *range(in_doubt))
-    listed(ledger, 12.0, *others, *opened)
-    listed(ledger, 28.0, *others, *opened)
-    took = perf_counter() - began
-    assert not ledger.in_doubt
-    began = perf_counter()
-    listed(ledger, 29.0, *others, *opened)  # what a list costs by itself, with nothing in doubt
-    return (took - 2 * (perf_counter() - began)) / in_doubt
-
-
-def test_five_thousand_in_doubt_cost_no_more_each_than_twice_a_hundred() -> None:
-    # The median: a hundred are over in 2 ms, most of which is the lists, so that noise could make them look free.
-    few = median(seconds_per_call(100) for _ in range(15))
-    many = min(seconds_per_call(5_000) for _ in range(3))
-    assert many < 2 * few
 
 
 def test_the_clock_is_off_until_two_samples_a_second_apart_agree() -> None:
