@@ -76,8 +76,10 @@ class _Doubt:
 class CloseLedger:
     """The closes in doubt of one strategy.
 
-    closes.take(CloseDoubted(7, (1, 2), sent=0.0, window_end=25.0, lag=1.0))
-    closes.take(Listed(asked_at=3.0, at=3.1, rows=()))  # [Gone(1), Gone(2), AllClosed(7)]
+        closes.take(CloseDoubted(7, (1, 2), sent=0.0, window_end=25.0, lag=1.0))
+        closes.take(Listed(asked_at=3.0, at=3.1, rows=()))  # [Gone(1), Gone(2), AllClosed(7)]
+
+    It takes every event once, as they happened.
     """
 
     def __init__(self) -> None:

@@ -205,6 +205,10 @@ class Ledger:
         """The attempt that owns the position, or owned it until it was closed."""
         return self._known.holder(position_id)
 
+    def is_closed(self, position_id: int) -> bool:
+        """Whether the position was open once, and is closed or gone as far as is known."""
+        return position_id in self._known.past
+
     def candidates(self, attempt: int) -> tuple[int, ...]:
         """The unowned positions that may be the attempt's, if only perhaps."""
         found = self._attempts.get(attempt)

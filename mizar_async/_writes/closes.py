@@ -57,11 +57,14 @@ class Closing(Attempt[ClosedPosition]):
             )
         except MizarError as failure:
             last = failure
-        if self._call is None or isinstance(last, AnswerUnreadable):
+        if self._call is None:
             raise last
-        if isinstance(last, Conflict):
-            return self._closed_unseen()
-        return await self._decided(self._call)
+        if not isinstance(last, (AnswerUnreadable, Conflict)):
+            return await self._decided(self._call)
+        self._view.account.acknowledge(self._call, None)
+        if isinstance(last, AnswerUnreadable):
+            raise last
+        return self._closed_unseen()
 
     def _may_go_again(self, failure: BaseException) -> bool:
         if isinstance(failure, OutcomeUnknown):
