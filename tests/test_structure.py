@@ -49,6 +49,7 @@ ORDER = [
     "_account.calls",
     "_account.positions",
     "_account.door",
+    "_account.guards",
     "_account.agenda",
     "_account.left_behind",
     "_account.listing",

@@ -90,15 +90,15 @@ class Account:
                 return None
             return self.watch(position.strategy_id), position
 
-    def learn(self, strategies: list[Strategy]) -> None:
-        """Remember the markets of strategies: on SPOT, lists were seen with the wrong side."""
+    def learn(self, strategies: list[Strategy], asked_about: int | None = None) -> None:
+        """Remember the markets of strategies: on SPOT, lists were seen with the wrong side.
+
+        Sides count on every other market, and on that of a strategy which was asked about, and is not named.
+        """
         with self.shared.lock:
             self.shared.markets.update({strategy.strategy_id: strategy.market for strategy in strategies})
-
-    def learn_that_sides_count(self, strategy_id: int) -> None:
-        """They do on every market but SPOT, and on one that the server does not name."""
-        with self.shared.lock:
-            self.shared.markets.setdefault(strategy_id, "unknown")
+            if asked_about is not None:
+                self.shared.markets.setdefault(asked_about, "unknown")
 
     # closes
 
@@ -167,12 +167,6 @@ class Account:
             return self.shared.left_behind.unclaimed(strategy_id)
 
     # looking for them
-
-    def needs_follower(self, now: float) -> bool:
-        """Whether something is to be looked for, now or later, and nobody does."""
-        with self.shared.lock:
-            wanted = self.pause(now) is not None
-            return wanted and (self.follower is None or not self.follower.is_alive())
 
     def pause(self, now: float) -> float | None:
         """Seconds until something is to be looked for; None if nothing ever will be."""

@@ -1,10 +1,8 @@
-"""Whether opens may leave, and what a block has opened. Plain state, read and changed under the account's lock."""
+"""Whether opens may leave. Plain state, read and changed under the account's lock."""
 
 from __future__ import annotations
 
 import threading
-
-import attrs
 
 from .._api.endpoints import OPEN_POSITION
 from ..errors import NotSent
@@ -36,19 +34,3 @@ class Door:
             raise NotSent(f"not sent: {self._hint}", method=OPEN_POSITION.method, path=OPEN_POSITION.path)
         if self._outer is not None:
             self._outer.check()
-
-
-@attrs.define(eq=False)
-class Guard:
-    """Collects what one client opens for a strategy while a block runs."""
-
-    client: object
-    since: int
-    """The number of calls before it: later ones are the block's."""
-    positions: set[int] = attrs.field(factory=set)
-    unknown: list[int] = attrs.field(factory=list)
-    """The numbers of its opens that no list can tell about."""
-
-    def covers(self, client: object, number: int) -> bool:
-        """Whether a call was made by this client, and in this block."""
-        return client is self.client and number > self.since

@@ -18,9 +18,10 @@ from .._api.trading import ClosedPosition, OpenPosition, Position
 from .._ledger import closes, events
 from .._ledger.closes import CloseLedger
 from .._ledger.ledger import Ledger
-from ..errors import InvalidInput, MizarError, OutcomeUnknown
+from ..errors import AnswerUnreadable, InvalidInput, MizarError, OutcomeUnknown
 from .calls import Call, CloseCall, OpenCall, pair_of, unseen
-from .door import Door, Guard
+from .door import Door
+from .guards import Guard, Guards
 from .left_behind import REMEMBERED
 from .listing import Listing
 from .shared import Shared
@@ -39,6 +40,7 @@ class Watch:
         self.listing = Listing(shared.lock)
         hint = f"strategy {strategy_id} is being flattened, or was; resume({strategy_id}) lets it open again"
         self.door = Door(hint, shared.lock, shared.door)
+        self.guards = Guards(shared.lock)
         self.had_baseline: bool | None = None
         """Whether a list was read before the first open left; None before that."""
         self._shared = shared
@@ -47,7 +49,6 @@ class Watch:
         self._close_ledger = CloseLedger()
         self._opens: dict[int, OpenCall] = {}
         self._closes: dict[int, CloseCall] = {}
-        self._guards: list[Guard] = []
         # Positions that were closed before anybody owned them: whoever opened them is to get them all the same.
         self._closed_unowned: OrderedDict[int, Position] = OrderedDict()
 
@@ -81,7 +82,7 @@ class Watch:
             if wrong is None:
                 wrong = self._claim(call, position, now)
             else:
-                self.doubted(call, now)
+                self._doubt(call, now)
         return None if wrong is None else OutcomeUnknown(f"it was answered with {wrong}", **call.facts())
 
     def _claim(self, call: OpenCall, position: Position, now: float) -> str | None:
@@ -94,19 +95,24 @@ class Watch:
             self._shared.clock.sample(call.sent_at, now, position.open_timestamp)
         return None
 
-    def refused(self, call: OpenCall, error: MizarError) -> None:
-        """The server certainly did not act on the call."""
+    def failed(self, call: OpenCall, failure: MizarError, now: float) -> None:
+        """The call got no usable answer: a refusal, or a doubt."""
         with self._lock:
-            if self._forget_open(call.number) is not None:
-                call.settle(error)
-            self._take(events.Refused(call.number))
+            call.failure = failure
+            if failure.happened == "no":
+                self._refuse(call, failure)
+            else:
+                self._doubt(call, now, said_yes=isinstance(failure, AnswerUnreadable))
 
-    def doubted(self, call: OpenCall, now: float, *, said_yes: bool = False) -> None:
-        """The call got no usable answer."""
-        with self._lock:
-            if call.number in self._opens and not call.doubtful:
-                self._is_doubtful(call)
-                self._take(events.Doubted(call.number, now, said_yes))
+    def _refuse(self, call: OpenCall, failure: MizarError) -> None:
+        if self._forget_open(call.number) is not None:
+            call.settle(failure)
+        self._take(events.Refused(call.number))
+
+    def _doubt(self, call: OpenCall, now: float, *, said_yes: bool = False) -> None:
+        if call.number in self._opens and not call.doubtful:
+            self._is_doubtful(call)
+            self._take(events.Doubted(call.number, now, said_yes))
 
     def _is_doubtful(self, call: Call) -> None:
         call.doubtful = True
@@ -118,7 +124,7 @@ class Watch:
             for call in list(self._opens.values()):
                 overdue = now > call.sent_at + call.timeout + call.options.grace + _OVERDUE
                 if not call.doubtful and (overdue or call.loop.is_closed()):
-                    self.doubted(call, now)
+                    self._doubt(call, now)
                     self.abandon(call)
 
     def _forget_open(self, number: int) -> OpenCall | None:
@@ -287,9 +293,7 @@ class Watch:
         position = self._shared.positions.get(position_id) or told or known or call.as_asked(position_id)
         if not self._ledger.is_closed(position_id):
             self._shared.positions.seen(position)
-        for guard in self._guards:
-            if guard.covers(call.client, call.number):
-                guard.positions.add(position_id)
+        self.guards.opened(call, position_id)
         self._shared.left_behind.drop(call)
         self._settle(call, position)
 
@@ -304,9 +308,7 @@ class Watch:
         call = self._forget_open(number)
         if call is None:
             return
-        for guard in self._guards:
-            if guard.covers(call.client, call.number):
-                guard.unknown.append(call.number)
+        self.guards.undecidable(call)
         self._settle(call, call.unknown("no list of positions can tell any more", candidates))
         self._shared.left_behind.keep(call)
 
@@ -374,7 +376,7 @@ class Watch:
         """Opens that are in flight or in doubt, of a guard or of all."""
         with self._lock:
             calls = list(self._opens.values())
-        return [call for call in calls if guard is None or guard.covers(call.client, call.number)]
+        return [call for call in calls if guard is None or guard.covers(call)]
 
     def in_doubt(self) -> list[Call]:
         """Calls whose outcome is unknown, and may still be found out."""
@@ -390,22 +392,6 @@ class Watch:
             if isinstance(call.ending, OutcomeUnknown):
                 return tuple(pid for pid in call.ending.candidates if self._ledger.holder(pid) is None)
             return self._ledger.candidates(call.number)
-
-    def undecided(self, guard: Guard) -> list[Call]:
-        """The opens of a guard that no list can tell about."""
-        with self._lock:
-            found = [self._shared.calls.get(number) for number in guard.unknown]
-            return [call for call in found if call is not None and isinstance(call.ending, OutcomeUnknown)]
-
-    def guarded(self, guard: Guard, *, begins: bool) -> None:
-        """A guard begins, or ends."""
-        with self._lock:
-            (self._guards.append if begins else self._guards.remove)(guard)
-
-    def guarded_positions(self, guard: Guard) -> set[int]:
-        """What a guard has to close."""
-        with self._lock:
-            return set(guard.positions)
 
     def _note(self) -> None:
         self._shared.agenda.want(self.strategy_id, self._ledger.waits or bool(self._closes))

@@ -16,7 +16,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from .._account.calls import Call, CloseCall, unseen
-from .._account.door import Guard
+from .._account.guards import Guard
 from .._account.watch import Watch
 from .._api.endpoints import STRATEGIES
 from .._api.trading import ClosedPosition, ClosePosition, Nothing, Strategy
@@ -87,7 +87,7 @@ class Flatten:
     def _ours(self, position_ids: Iterable[int]) -> list[int]:
         if self._guard is None:
             return list(position_ids)
-        guarded = self._watch.guarded_positions(self._guard)
+        guarded = self._guard.positions()
         return [position_id for position_id in position_ids if position_id in guarded]
 
     def _known(self) -> list[int]:
@@ -104,7 +104,7 @@ class Flatten:
         return tuple(number for number in shown if number in candidates)
 
     def _unknown(self) -> list[Call]:
-        return [] if self._guard is None else self._watch.undecided(self._guard)
+        return [] if self._guard is None else self._guard.unknown()
 
     def _close(self, closes: TaskGroup, position_ids: Iterable[int]) -> None:
         for position_id in position_ids:
@@ -246,9 +246,8 @@ class Flattener:
         """Close, when the block ends, what this client has opened for the strategy since it began."""
         self._view.channel.check_open()
         watch = self._account.watch(strategy_id)
-        guard = Guard(self._view.channel, next(self._account.numbers))
         with ending_on_signals() as guarded:
-            watch.guarded(guard, begins=True)
+            guard = watch.guards.begin(self._view.channel, next(self._account.numbers))
             try:
                 yield
             finally:
@@ -257,7 +256,7 @@ class Flattener:
                 try:
                     await guarded.clean_up(lambda: _shielded(flatten))
                 finally:
-                    watch.guarded(guard, begins=False)
+                    watch.guards.end(guard)
                     guarded.afterwards(lambda: watch.door.open(guard))
 
     def resume(self, strategy_id: int) -> None:

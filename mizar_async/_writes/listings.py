@@ -57,8 +57,8 @@ class Listings:
             ask = OfStrategy(watch.strategy_id)
             positions = await self._channel.perform(OPEN_POSITIONS, ask, self._once, Lane.CLOSES)
             if watch.is_ambiguous(positions):
-                self._account.learn(await self._channel.perform(STRATEGIES, Nothing(), self._once, Lane.CLOSES))
-                self._account.learn_that_sides_count(watch.strategy_id)
+                strategies = await self._channel.perform(STRATEGIES, Nothing(), self._once, Lane.CLOSES)
+                self._account.learn(strategies, watch.strategy_id)
             watch.listed(positions, asked_at, loop_time())
         finally:
             watch.listing.end()

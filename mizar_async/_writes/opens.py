@@ -94,11 +94,7 @@ class Opening(Attempt[Position]):
         assert call is not None
         if isinstance(result, Position):
             return self._watch.answered(call, result, at) or result
-        call.failure = result
-        if result.happened == "no":
-            self._watch.refused(call, result)
-        else:
-            self._watch.doubted(call, at, said_yes=isinstance(result, AnswerUnreadable))
+        self._watch.failed(call, result, at)
         return result
 
     async def _looked_up(self, doubt: MizarError) -> Position:
