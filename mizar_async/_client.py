@@ -184,7 +184,7 @@ class AsyncMizar:
     # -- the calls of the API ------------------------------------------------------------------------
 
     async def ping(self) -> None:
-        """Ask whether the server is there; returns if so. It says nothing about the key, which this call does not need."""
+        """Ask whether the server is there; returns if so. The key is not checked: this call needs none."""
         await self._view.perform(endpoints.PING, Nothing())
 
     async def server_time(self) -> int:

@@ -156,7 +156,7 @@ class Mizar:
         )
 
     def ping(self) -> None:
-        """Ask whether the server is there; returns if so. It says nothing about the key, which this call does not need."""
+        """Ask whether the server is there; returns if so. The key is not checked: this call needs none."""
         return self._runtime.call(self._async.ping)
 
     def server_time(self) -> int:
