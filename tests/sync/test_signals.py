@@ -360,3 +360,48 @@ async def test_a_forked_child_is_inside_no_guard_of_its_parents(venue: RunningVe
     async with trading(text, venue) as script:
         assert await script.ended() == (0, "")
     assert (len(venue.positions()), venue.open_positions()) == (1, [])
+
+
+async def test_code_of_an_ended_block_that_goes_on_opens_nothing_more(venue: RunningVenue) -> None:
+    text = """
+        import threading, time
+        inside = threading.Event()
+        def bot():
+            with Mizar() as mizar, mizar.closing_positions(STRATEGY):
+                mizar.open_position(**ASK)
+                inside.set()
+                while True:
+                    try: mizar.open_position(**ASK)
+                    except NotSent: pass
+        threading.Thread(target=bot).start()
+        inside.wait()
+        with Mizar() as mizar, mizar.closing_positions(STRATEGY):
+            ready()
+            time.sleep(60)
+        """
+    assert await ends_flat(text, venue) == ""
+
+
+async def test_a_clean_up_that_is_cancelled_again_by_the_end_of_its_loop_goes_on_to_its_end(
+    venue: RunningVenue,
+) -> None:
+    text = """
+        import asyncio
+        slow = SlowToClose(0.5)
+        async def bot(opened):
+            async with AsyncMizar(transport=slow) as mizar, mizar.closing_positions(STRATEGY):
+                await mizar.open_positions(REQUESTS)
+                opened.set()
+                await asyncio.sleep(60)
+        async def main():
+            opened = asyncio.Event()
+            task = asyncio.create_task(bot(opened))
+            await opened.wait()
+            task.cancel()
+            while not slow.begun: await asyncio.sleep(0.01)
+        asyncio.run(main())
+        """
+    async with trading(text, venue) as script:
+        await script.said("closing")
+        assert await script.ended() == (0, "")
+    assert (len(venue.positions()), venue.open_positions()) == (10, [])

@@ -7,7 +7,7 @@ import logging
 
 import httpx
 
-from mizar_async import AsyncMizar, NotFlat
+from mizar_async import AsyncMizar, NotFlat, NotSent
 from mizar_async._writes.signals import ending_on_signals
 from mizar_sync import Mizar, OpenPosition
 
@@ -18,6 +18,7 @@ __all__ = [
     "AsyncMizar",
     "Mizar",
     "NotFlat",
+    "NotSent",
     "OpenPosition",
     "SlowToClose",
     "ending_on_signals",
@@ -36,12 +37,12 @@ class SlowToClose(httpx.AsyncBaseTransport):
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
-        self._said = False
+        self.begun = False
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         if "close" in request.url.path:
-            if not self._said:
-                self._said = True
+            if not self.begun:
+                self.begun = True
                 ready("closing")
             await asyncio.sleep(self._seconds)
         async with httpx.AsyncHTTPTransport() as transport:
