@@ -39,6 +39,7 @@ from ._writes.close_all import ClosingAll
 from ._writes.closes import Closing, close_alone
 from ._writes.flatten import Flattener
 from ._writes.opens import Opening, open_alone
+from ._writes.signals import end_guards_of
 from ._writes.view import Place, View
 from .errors import OutcomeUnknown
 from .results import BulkResult, FlattenReport, Outcome, Reconciliation, believed_ids, compare
@@ -420,10 +421,12 @@ class AsyncMizar:
     async def aclose(self) -> None:
         """Close the connections; every call after it ends as `NotSent`. To forget it is harmless.
 
-        A write under way that its closing leaves in doubt ends as `OutcomeUnknown`, a question as `Unavailable`; a
-        guard closes its positions. If something is in doubt it waits for the grace, and then names it in one warning.
+        Guards of other tasks are ended first, and close their positions. A write under way that is left in doubt ends
+        as `OutcomeUnknown`, a question as `Unavailable`. If something is in doubt it waits for the grace, and then
+        names it in one warning.
         """
         view = self._view
+        await end_guards_of(view.channel)
         await view.follow_up.finish(view.channel, view.options.grace)
         await view.channel.aclose()
 

@@ -402,8 +402,9 @@ class Mizar:
     def close(self) -> None:
         """Close the connections; every call after it ends as `NotSent`. To forget it is harmless.
 
-        A write under way that its closing leaves in doubt ends as `OutcomeUnknown`, a question as `Unavailable`; a
-        guard closes its positions. If something is in doubt it waits for the grace, and then names it in one warning.
+        Guards of other tasks are ended first, and close their positions. A write under way that is left in doubt ends
+        as `OutcomeUnknown`, a question as `Unavailable`. If something is in doubt it waits for the grace, and then
+        names it in one warning.
         """
         self._runtime.close(self._async.aclose)
 

@@ -246,7 +246,7 @@ class Flattener:
         """Close, when the block ends, what this client has opened for the strategy since it began."""
         self._view.channel.check_open()
         watch = self._account.watch(strategy_id)
-        with ending_on_signals() as guarded:
+        with ending_on_signals(self._view.channel) as guarded:
             guard = watch.guards.begin(self._view.channel, next(self._account.numbers))
             try:
                 yield

@@ -33,9 +33,10 @@ log = logging.getLogger("mizar_async")
 # How long the code around the guards may take.
 _CHANCE: Final = 5.0
 
-# How long the interpreter's exit waits for the guards of daemon threads: a guard itself gives up before.
-_EXIT_WAITS: Final = 1400
-_EXIT_GLANCE: Final = 0.05
+# How often and for how long the end of a client, or of the interpreter, looks whether its guards have ended. They
+# give up before that.
+_LOOKS: Final = 1400
+_GLANCE: Final = 0.05
 
 _HANDLED: Final = (signal.SIGTERM, signal.SIGINT)
 
@@ -50,9 +51,10 @@ class Guarded:
 
     task: asyncio.Task[Any]
     loop: asyncio.AbstractEventLoop
-    depth: int = 0
     cleaning: bool = False
     cancelled: bool = False
+    clients: list[object] = attrs.field(factory=list)
+    """Whose guards they are."""
 
     def end(self) -> None:
         """Cancel the task once, unless it cleans up; then it is cancelled when it leaves the guard."""
@@ -80,11 +82,11 @@ class Guarded:
             raise cancelled
 
     def afterwards(self, reopen: Callable[[], object]) -> None:
-        """Call this now, or if a signal ends the process, only if the program survives it.
+        """Call this now, or if the process is ending, only if the program survives that.
 
-        What a block has shut stays shut then: other code of the block may go on until the process ends.
+        What a block has shut stays shut then: other code of the block may go on until the process has ended.
         """
-        if _signals.ending is None:
+        if _signals.ending is None and not _signals.exiting:
             reopen()
         else:
             _signals.shut.append(reopen)
@@ -110,6 +112,7 @@ class _Signals:
         """How many of these are of blocking code."""
         self.guarded: dict[asyncio.Task[Any], Guarded] = {}
         self.timer: threading.Timer | None = None
+        self.exiting = False
         self.shut: list[Callable[[], object]] = []
         """Opens again what the ended guards have left shut."""
         self.begin()
@@ -168,21 +171,21 @@ class _Signals:
         for guarded in list(self.guarded.values()):
             guarded.end_from_anywhere()
 
-    def enter(self, task: asyncio.Task[Any]) -> Guarded:
+    def enter(self, task: asyncio.Task[Any], client: object) -> Guarded:
         guarded = self.guarded.setdefault(task, Guarded(task, task.get_loop()))
-        guarded.depth += 1
+        guarded.clients.append(client)
         if self.ending is not None:
             guarded.end()
         return guarded
 
     def leave(self, guarded: Guarded) -> None:
-        guarded.depth -= 1
-        if guarded.depth == 0:
+        guarded.clients.pop()
+        if not guarded.clients:
             self.guarded.pop(guarded.task, None)
         if self.ending is None:
             return
         guarded.end()
-        if guarded.depth == 0:
+        if not guarded.clients:
             self.leaving.add(guarded.task)
             guarded.task.add_done_callback(self.done)
             self.raise_again_in_time()
@@ -242,7 +245,7 @@ def _installed(replaceable: Collection[Any]) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def ending_on_signals() -> Iterator[Guarded]:
+def ending_on_signals(client: object = None) -> Iterator[Guarded]:
     """Around a guard and its clean-up: SIGTERM and SIGINT end the running task, and the process after the last guard.
 
     What is given to `clean_up` of the value is not cancelled. In the main thread handlers are set where the
@@ -250,7 +253,7 @@ def ending_on_signals() -> Iterator[Guarded]:
     """
     task = asyncio.current_task()
     assert task is not None
-    guarded = _signals.enter(task)
+    guarded = _signals.enter(task, client)
     try:
         with _installed((signal.SIG_DFL, signal.default_int_handler)):
             yield guarded
@@ -286,14 +289,27 @@ def guarded_task(task: asyncio.Task[Any]) -> Guarded | None:
     return _signals.guarded.get(task)
 
 
+async def end_guards_of(client: object) -> None:
+    """Before a client is closed: end its guards in other tasks, and wait until their positions are closed."""
+    here = asyncio.current_task()
+    others = [one for one in list(_signals.guarded.values()) if client in one.clients and one.task is not here]
+    for one in others:
+        one.end_from_anywhere()
+    for _ in range(_LOOKS):
+        if not any(client in one.clients and one.loop.is_running() for one in others):
+            break
+        await asyncio.sleep(_GLANCE)
+
+
 def end_guards() -> None:
     """At the interpreter's exit: end what is still inside a guard, and wait until everything of it is closed."""
+    _signals.exiting = True
     _signals.end_all()
     pause = threading.Event()
-    for _ in range(_EXIT_WAITS):
+    for _ in range(_LOOKS):
         if not any(guarded.loop.is_running() for guarded in list(_signals.guarded.values())):
             break
-        pause.wait(_EXIT_GLANCE)
+        pause.wait(_GLANCE)
 
 
 def _at_exit() -> None:

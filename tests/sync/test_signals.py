@@ -328,7 +328,9 @@ async def test_an_interpreter_that_ends_with_a_daemon_thread_inside_a_guard_clos
             with mizar.closing_positions(STRATEGY):
                 mizar.open_positions(REQUESTS)
                 inside.wait()
-                time.sleep(60)
+                while True:
+                    try: mizar.open_position(**ASK)
+                    except NotSent: pass
         async def bot():
             with contextlib.suppress(asyncio.CancelledError):  # which a thread would print
                 async with AsyncMizar() as mizar, mizar.closing_positions(STRATEGY):
@@ -341,7 +343,8 @@ async def test_an_interpreter_that_ends_with_a_daemon_thread_inside_a_guard_clos
         """
     async with trading(text, venue) as script:
         assert await script.ended() == (0, "")
-    assert (len(venue.positions()), venue.open_positions()) == (20, [])
+    assert len(venue.positions()) >= 20
+    assert venue.open_positions() == []
 
 
 async def test_a_forked_child_is_inside_no_guard_of_its_parents(venue: RunningVenue) -> None:
@@ -405,3 +408,24 @@ async def test_a_clean_up_that_is_cancelled_again_by_the_end_of_its_loop_goes_on
         await script.said("closing")
         assert await script.ended() == (0, "")
     assert (len(venue.positions()), venue.open_positions()) == (10, [])
+
+
+async def test_a_client_that_is_closed_under_a_guard_of_another_task_lets_it_close_its_positions_first(
+    venue: RunningVenue,
+) -> None:
+    text = """
+        import asyncio, contextlib
+        async def bot(mizar, seconds):
+            async with mizar.closing_positions(STRATEGY):
+                await mizar.open_position(**ASK)
+                await asyncio.sleep(seconds)
+                raise ZeroDivisionError
+        async def main():
+            with contextlib.suppress(ZeroDivisionError):
+                async with AsyncMizar(transport=SlowToClose(0.2)) as mizar:
+                    await asyncio.gather(bot(mizar, 1), bot(mizar, 60))
+        asyncio.run(main())
+        """
+    async with trading(text, venue) as script:
+        assert await script.ended() == (0, "")
+    assert (len(venue.positions()), venue.open_positions()) == (2, [])
