@@ -182,7 +182,7 @@ class AsyncMizar:
         )
         return view
 
-    # -- the calls of the API ------------------------------------------------------------------------
+    # the calls of the API
 
     async def ping(self) -> None:
         """Ask whether the server is there; returns if so. The key is not checked: this call needs none."""
@@ -270,7 +270,7 @@ class AsyncMizar:
         ask = CloseAll(strategy_id=strategy_id, base_asset=base_asset, quote_asset=quote_asset)
         return await ClosingAll(self._view, ask).run(verify=verify)
 
-    # -- many at once --------------------------------------------------------------------------------
+    # many at once
 
     async def open_positions(
         self,
@@ -357,7 +357,7 @@ class AsyncMizar:
         """
         return Flattener(self._view).guarding(whole_number("strategy_id", strategy_id))
 
-    # -- never silently unknown ----------------------------------------------------------------------
+    # never silently unknown
 
     def unresolved(self) -> list[OutcomeUnknown]:
         """The calls whose outcome is unknown, oldest first, of all clients of this key and host in this process."""
@@ -416,7 +416,7 @@ class AsyncMizar:
         """Let a strategy that was flattened open positions again."""
         Flattener(self._view).resume(whole_number("strategy_id", strategy_id))
 
-    # -- beginning and end ---------------------------------------------------------------------------
+    # beginning and end
 
     async def aclose(self) -> None:
         """Close the connections; every call after it ends as `NotSent`. To forget it is harmless.
@@ -456,7 +456,7 @@ class AsyncMizar:
             if isinstance(position, Position) and not isinstance(position, ClosedPosition):
                 self._view.account.take_back(position)
 
-    # -- what bulk calls are made of -----------------------------------------------------------------
+    # what bulk calls are made of
 
     def _start_open(self, ask: OpenPosition, left: float, place: Place) -> Opening:
         return Opening(self._view.within(left), ask, place)

@@ -7,8 +7,10 @@ call is in doubt is replaced: what waits for a list of positions takes nobody's 
 from __future__ import annotations
 
 import asyncio
+import functools
 import inspect
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Collection, Iterable
+import itertools
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Collection, Iterable
 from typing import Any, Final, Generic, Protocol, TypeVar
 
 import anyio
@@ -78,7 +80,9 @@ class Bulk(Generic[Request, Result]):
         self._in_doubt = 0
         self._doubt_ended = anyio.Event()
         self._group: TaskGroup
-        self._source: _Source
+        # Workers take the requests one after another: an iterator can't be stepped by two of them at once.
+        self._source = _numbered(self._requests)
+        self._taking = asyncio.Lock()
         self._ended: Ended[Request, Result]
         self._left: Callable[[Outcome[Request, Result], Work], None]
 
@@ -89,7 +93,6 @@ class Bulk(Generic[Request, Result]):
     ) -> None:
         """Do it all: `ended` is told of each outcome, `left` of those whose call was cut short."""
         self._ended, self._left = ended, left
-        self._source = _source(self._requests)
         workers = self.max_concurrency if self.sized is None else min(self.max_concurrency, len(self.sized))
         alone: BaseException | None = None
         try:
@@ -110,7 +113,8 @@ class Bulk(Generic[Request, Result]):
         while not place.given_back and not self._stopped and loop_time() < self._until:
             while self._in_doubt > _DOUBTS_PER_PLACE * self.max_concurrency:
                 await self._doubt_ended.wait()
-            item = await self._source.next()
+            async with self._taking:
+                item = await anext(self._source, None)
             if item is None:
                 break
             await self._one(*item, place)
@@ -178,86 +182,27 @@ def _check_all(requests: Collection[Any], check: Callable[[Any], object]) -> Non
         raise InvalidInput(message)
 
 
-# -- sources of requests -----------------------------------------------------------------------------
-
-
-class _Source(Protocol):
-    async def next(self) -> tuple[int, Any] | None: ...
-
-    async def aclose(self) -> None: ...
-
-
-def _source(requests: Any) -> _Source:
-    if isinstance(requests, list):
-        return _Ready(requests)
-    if isinstance(requests, AsyncIterable):
-        return _Awaited(aiter(requests))
-    return _Threaded(iter(requests))
-
-
-class _Ready:
-    def __init__(self, requests: list[Any]) -> None:
-        self._numbered = enumerate(requests)
-
-    async def next(self) -> tuple[int, Any] | None:
-        return next(self._numbered, None)
-
-    async def aclose(self) -> None:
-        pass
-
-
-class _OneAtATime:
-    """Steps an iterator that can't be stepped by two workers at once."""
-
-    def __init__(self) -> None:
-        self._lock = anyio.Lock()
-        self._taken = 0
-        self._exhausted = False
-
-    async def next(self) -> tuple[int, Any] | None:
-        async with self._lock:
-            if self._exhausted:
-                return None
-            item = await self._step()
-            self._exhausted = item is _END
-            self._taken += 1
-            return None if self._exhausted else (self._taken - 1, item)
-
-    async def _step(self) -> Any:
-        raise NotImplementedError
-
-
 _END: Final = object()
 
 
-class _Awaited(_OneAtATime):
-    def __init__(self, iterator: AsyncIterator[Any]) -> None:
-        super().__init__()
-        self._iterator = iterator
-
-    async def _step(self) -> Any:
-        return await anext(self._iterator, _END)
-
-    async def aclose(self) -> None:
-        if isinstance(self._iterator, AsyncGenerator):
-            await self._iterator.aclose()
-
-
-class _Threaded(_OneAtATime):
-    """A plain iterator, stepped outside of the loop's thread, so that it may block, or call a blocking client."""
-
-    def __init__(self, iterator: Any) -> None:
-        super().__init__()
-        self._iterator = iterator
-
-    async def _step(self) -> Any:
-        return await anyio.to_thread.run_sync(next, self._iterator, _END, abandon_on_cancel=True)
-
-    async def aclose(self) -> None:
-        pass
-
-
-# -- the two ways to use it --------------------------------------------------------------------------
+async def _numbered(requests: Any) -> AsyncGenerator[tuple[int, Any]]:
+    """The requests and their places. A plain iterator is stepped in a thread, so that it may block."""
+    if isinstance(requests, list):
+        for item in enumerate(requests):
+            yield item
+    elif isinstance(requests, AsyncIterable):
+        given, places = aiter(requests), itertools.count()
+        try:
+            async for request in given:
+                yield next(places), request
+        finally:
+            if isinstance(given, AsyncGenerator):
+                await given.aclose()
+    else:
+        stepped, places = iter(requests), itertools.count()
+        step = functools.partial(anyio.to_thread.run_sync, next, stepped, _END, abandon_on_cancel=True)
+        while (request := await step()) is not _END:
+            yield next(places), request
 
 
 async def gather(
