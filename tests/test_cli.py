@@ -19,7 +19,7 @@ from mizar_async import AsyncMizar
 from .venues import RECORDED
 
 MIZAR = (sys.executable, "-c", "from mizar_async.cli import main; main()")
-LIMIT = 60
+LIMIT = 240
 
 
 @contextlib.asynccontextmanager

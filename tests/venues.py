@@ -34,7 +34,7 @@ ROOT = Path(__file__).parents[1]
 RECORDED = ROOT.parent / "shared" / "data"
 """Recorded prices, which stand beside the project and are no part of it: tests that want them say so without them."""
 
-_LIMIT = 30
+_LIMIT = 120
 
 
 @attrs.frozen

@@ -13,7 +13,7 @@ from pathlib import Path
 import attrs
 
 ROOT = Path(__file__).resolve().parents[2]
-_START_LIMIT = 30
+_START_LIMIT = 120
 
 
 @attrs.frozen

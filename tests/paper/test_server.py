@@ -95,7 +95,7 @@ def test_without_the_extra_the_import_says_how_to_get_it() -> None:
         "try:\n    import mizar_async.paper\nexcept ImportError as error:\n    print(error)"
     )
     said = subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=240, check=True
     )
     assert "pip install 'mizar[paper]'" in said.stdout
 
@@ -108,7 +108,7 @@ def test_serving_for_ever_ends_cleanly_on_sigterm() -> None:
     )
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", program],
-        cwd=ROOT, capture_output=True, text=True, timeout=60, check=False,
+        cwd=ROOT, capture_output=True, text=True, timeout=240, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("http://127.0.0.1:")

@@ -110,7 +110,7 @@ async def opened(mizar: AsyncMizar, number: int, *, strategy_id: int = 1) -> lis
     return ids(result.succeeded)
 
 
-async def until(condition: Callable[[], object], within: float = 60.0) -> None:
+async def until(condition: Callable[[], object], within: float = 240.0) -> None:
     """Wait until something holds; a TimeoutError says that it did not come to hold in time."""
     async with asyncio.timeout(within):
         while not condition():

@@ -31,7 +31,7 @@ from urllib.parse import urlsplit
 
 import attrs
 
-_LIMIT: Final = 30.0
+_LIMIT: Final = 120.0
 _IDLE: Final = 3.0
 LONGEST_LAG: Final = 0.8
 """Seconds that a lagging list is behind at most: a listing_lag of 1 s is promised, with some for the way."""

@@ -63,7 +63,7 @@ async def test_a_flatten_at_any_moment_of_many_opens_leaves_nothing_open(seed: i
         proxy.rate = 1 / 3
         moment = rng.randrange(1, opens // 2)
         opening = asyncio.create_task(mizar.open_positions([an_open()] * opens))
-        await until(lambda: proxy.counts["open-position"] >= moment, within=60)
+        await until(lambda: proxy.counts["open-position"] >= moment)
         report_of = asyncio.create_task(mizar.flatten(1, deadline=120))
         left_before = proxy.counts["open-position"]
         report = await report_of

@@ -37,7 +37,7 @@ async def test_nothing_acknowledged_is_missing_after_the_venue_was_killed(seed: 
                 pass
 
         trading = [asyncio.create_task(trade()) for _ in range(400)]
-        await until(lambda: len(proxy.seen) >= moment, within=300)
+        await until(lambda: len(proxy.seen) >= moment)
         await venue.end()
         await venue.start()
         await asyncio.wait(trading, timeout=SETTINGS["deadline"])

@@ -301,7 +301,7 @@ async def test_one_client_works_in_several_loops_and_threads_and_is_forgotten_in
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )
-        out, err = await asyncio.wait_for(process.communicate(), 60)
+        out, err = await asyncio.wait_for(process.communicate(), 240)
     assert (out.decode().strip(), err.decode(), process.returncode) == ("done", "", 0)
 
 
@@ -325,7 +325,7 @@ async def test_a_client_that_is_dropped_while_its_loop_runs_closes_its_connectio
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )
-        out, err = await asyncio.wait_for(process.communicate(), 60)
+        out, err = await asyncio.wait_for(process.communicate(), 240)
     assert (out.decode().strip(), err.decode(), process.returncode) == ("done", "", 0)
 
 
