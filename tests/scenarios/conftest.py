@@ -96,11 +96,12 @@ async def looked(mizar: AsyncMizar) -> AsyncMizar:
 
 async def failed(call: Callable[[], Awaitable[object]]) -> MizarError:
     """The error of a call that has left this machine: on a slow one its time may be over before."""
-    while True:
+    for _ in range(50):
         with pytest.raises(MizarError) as caught:
             await call()
         if not isinstance(caught.value, NotSent):
             return caught.value
+    pytest.fail(f"it never left: {caught.value}")
 
 
 async def opened(mizar: AsyncMizar, number: int, *, strategy_id: int = 1) -> list[int]:
