@@ -157,7 +157,7 @@ async def test_many_cancelled_calls_leave_nothing_behind_that_is_not_known(rate:
             await asyncio.gather(*(impatient() for _ in range(50)))
         proxy.rate = 0.0
         found = ids(await scenery.resolved())
-        result = await mizar.open_positions([an_open()] * 100)
+        result = await mizar.with_options(timeout=30.0).open_positions([an_open()] * 100)
         assert len(result.succeeded) == 100
         known = held + found + ids(result.succeeded) + ids(mizar.unclaimed_positions(1))
         assert sorted(known) == ids(scenery.positions())
