@@ -263,26 +263,30 @@ class Watch:
         told = told or {}
         for verdict in self._ledger.take(event):
             match verdict:
-                case events.Opened(number, position_id):
-                    self._opened(number, position_id, told.get(position_id))
-                case events.Absent(number):
-                    self._absent(number, getattr(event, "at", None))
-                case events.Undecidable(number, _, candidates):
-                    self._undecidable(number, candidates)
-                case events.Unclaimed(position_id):
-                    if position := self._shared.positions.get(position_id) or told.get(position_id):
-                        self._shared.left_behind.report(position)
-                case events.Vanished(position_id):
-                    self._shared.positions.gone(position_id)
-                    self._shared.left_behind.claimed(position_id)
-                case events.Cut(shown):
+                case events.Opened():
+                    self._opened(verdict.attempt, verdict.position_id, told.get(verdict.position_id))
+                case events.Absent():
+                    self._absent(verdict.attempt, getattr(event, "at", None))
+                case events.Undecidable():
+                    self._undecidable(verdict.attempt, verdict.candidates)
+                case events.Unclaimed():
+                    self._unclaimed(verdict.position_id, told.get(verdict.position_id))
+                case events.Vanished():
+                    self._shared.positions.gone(verdict.position_id)
+                    self._shared.left_behind.claimed(verdict.position_id)
+                case events.Cut():
                     log.warning(
                         "the list of open positions of strategy %d ends after %d rows and lacks newer ones: "
                         "it proves nothing about what is not in it",
                         self.strategy_id,
-                        shown,
+                        verdict.shown,
                     )
         self._note()
+
+    def _unclaimed(self, position_id: int, told: Position | None) -> None:
+        position = self._shared.positions.get(position_id) or told
+        if position is not None:
+            self._shared.left_behind.report(position)
 
     def _opened(self, number: int, position_id: int, told: Position | None) -> None:
         call = self._forget_open(number) or self._shared.calls.get(number)

@@ -12,9 +12,10 @@ What has to be imported and connected is, before a call's time begins.
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import random
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import anyio
 import attrs
@@ -170,9 +171,11 @@ class _Exchange(Generic[T]):
 
     async def in_grace(self, grace: float) -> T:
         """Go on for a while when the caller is cancelled; a second cancellation leaves at once."""
-        task = asyncio.ensure_future(self.run())
+        done = self.loop.create_future()
+        task = self.loop.create_task(self.run())
+        task.add_done_callback(functools.partial(_ended, done))
         try:
-            return await asyncio.shield(task)
+            await done
         except asyncio.CancelledError:
             try:
                 # Scopes of anyio cancel again and again; only the first counts here.
@@ -184,6 +187,7 @@ class _Exchange(Generic[T]):
             with anyio.CancelScope(shield=True):
                 await asyncio.wait([task])
             raise
+        return task.result()
 
     def _note(self, result: T | MizarError) -> T | MizarError:
         self.noted = True
@@ -206,6 +210,13 @@ class _Exchange(Generic[T]):
         finally:
             if isinstance(answer, Answer) and answer.status != 429:
                 turns.answered()
+
+
+def _ended(done: asyncio.Future[None], task: asyncio.Task[Any]) -> None:
+    if not task.cancelled():
+        task.exception()  # which is known then, also where nobody waits for it any more
+    if not done.done():
+        done.set_result(None)
 
 
 class _NoNotes(Attempt[T]):

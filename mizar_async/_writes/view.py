@@ -31,12 +31,15 @@ class View:
     account: Account
     options: Options
 
-    @property
-    def follow_up(self) -> FollowUp:
+    follow_up: FollowUp = attrs.field(init=False)
+    listings: Listings = attrs.field(init=False)
+
+    @follow_up.default
+    def _followed_up(self) -> FollowUp:
         return FollowUp(self.account)
 
-    @property
-    def listings(self) -> Listings:
+    @listings.default
+    def _listed(self) -> Listings:
         return Listings(self.channel, self.account)
 
     async def perform(self, endpoint: Endpoint[T], ask: object) -> T:
@@ -49,4 +52,5 @@ class View:
 
     def within(self, left: float) -> View:
         """The same for a part of a larger call, of which so many seconds are left."""
-        return View(self.channel, self.account, self.options.within(left))
+        options = self.options.within(left)
+        return self if options is self.options else View(self.channel, self.account, options)
