@@ -195,8 +195,9 @@ class Account:
         return self.shared.clock.on
 
     def open_channel(self) -> Channel | None:
-        """The way of a client that is not closed."""
-        return next((channel for channel in list(self.channels) if not channel.closed), None)
+        """The way of the most patient client that is not closed."""
+        channels = [channel for channel in list(self.channels) if not channel.closed]
+        return max(channels, key=lambda channel: channel.patience, default=None)
 
     # telling
 
@@ -222,12 +223,13 @@ class Account:
 
 
 def _soon(listener: Callable[[Position], object], position: Position) -> None:
+    telling = _told(listener, position)
     try:
         loop = asyncio.get_running_loop()
-    except RuntimeError:  # a thread without a loop has found it out
-        log.warning("position %d is unclaimed, and no loop is running to tell `on_unclaimed` in", position.position_id)
+    except RuntimeError:  # it was found out where no loop runs: one for this alone
+        asyncio.run(telling)
         return
-    task = loop.create_task(_told(listener, position))
+    task = loop.create_task(telling)
     _telling.add(task)
     task.add_done_callback(_telling.discard)
 

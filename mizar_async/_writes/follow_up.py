@@ -7,6 +7,7 @@ loop, and is started again, there or elsewhere, by the next call. It looks, and 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 from typing import Final
 
@@ -56,7 +57,8 @@ class FollowUp:
             if follower is None or not follower.is_alive():
                 account.follower = self._started()
             elif isinstance(follower, Follower) and follower.idle and account.pause(now) == 0.0:
-                follower.loop.call_soon_threadsafe(follower.awake.set)
+                with contextlib.suppress(RuntimeError):  # its loop has ended just now
+                    follower.loop.call_soon_threadsafe(follower.awake.set)
 
     def _started(self) -> Follower:
         loop = asyncio.get_running_loop()

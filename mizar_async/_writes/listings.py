@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
+import math
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -23,6 +24,8 @@ from ..errors import MizarError, Refused
 log = logging.getLogger("mizar_async")
 
 _PAUSE: Final = 0.25
+# What the client asks by itself may take this long, however impatient its own calls are.
+_LEAST_PATIENCE: Final = 1.0
 
 # Opens wait so long for the two reads before the first of them. The reads are tried for longer, and opens that come
 # meanwhile wait a moment each: without a baseline, what an open came to may stay unknown.
@@ -38,26 +41,30 @@ class Listings:
     def __init__(self, channel: Channel, account: Account) -> None:
         self._channel = channel
         self._account = account
-        self._once = Options(timeout=channel.patience, deadline=channel.patience, max_retries=0)
+        self._patience = max(channel.patience, _LEAST_PATIENCE)
 
-    async def once(self, watch: Watch) -> tuple[float, list[Position]] | None:
+    async def once(self, watch: Watch, left: float = math.inf) -> tuple[float, list[Position]] | None:
         """Ask for a list, and tell the watch: when it was asked for, and what it shows. None if there is none now."""
         try:
-            return await self._listed(watch)
+            return await self._listed(watch, left)
         except MizarError as failure:
             log.debug("no list of strategy %d: %s", watch.strategy_id, failure)
             return None
 
-    async def _listed(self, watch: Watch) -> tuple[float, list[Position]] | None:
-        asked_at = loop_time()
-        if not watch.listing.begin(asked_at, self._once.timeout + 1.0):
+    def _once(self, left: float = math.inf) -> Options:
+        patience = min(self._patience, left)
+        return Options(timeout=patience, deadline=patience, max_retries=0)
+
+    async def _listed(self, watch: Watch, left: float = math.inf) -> tuple[float, list[Position]] | None:
+        once, asked_at = self._once(left), loop_time()
+        if not watch.listing.begin(asked_at, once.timeout + 1.0):
             return None
         try:
             watch.doubt_the_lost(asked_at)
             ask = OfStrategy(watch.strategy_id)
-            positions = await self._channel.perform(OPEN_POSITIONS, ask, self._once, Lane.CLOSES)
+            positions = await self._channel.perform(OPEN_POSITIONS, ask, once, Lane.CLOSES)
             if watch.is_ambiguous(positions):
-                strategies = await self._channel.perform(STRATEGIES, Nothing(), self._once, Lane.CLOSES)
+                strategies = await self._channel.perform(STRATEGIES, Nothing(), once, Lane.CLOSES)
                 self._account.learn(strategies, watch.strategy_id)
             watch.listed(positions, asked_at, loop_time())
         finally:
@@ -67,7 +74,7 @@ class Listings:
     async def since(self, watch: Watch, since: float, until: float) -> list[Position] | None:
         """A fresh list that shows what was open at some time after `since`; None if there is none by the deadline."""
         while (left := until - loop_time()) > 0:
-            listed = await self.once(watch)
+            listed = await self.once(watch, left)
             if listed is not None and watch.proves(listed[0], since):
                 return listed[1]
             await anyio.sleep(min(left, _PAUSE))
@@ -82,7 +89,7 @@ class Listings:
 
     async def _sampled(self) -> bool:
         asked_at = loop_time()
-        answer = await self._channel.perform(SERVER_TIME, Nothing(), self._once, Lane.CLOSES)
+        answer = await self._channel.perform(SERVER_TIME, Nothing(), self._once(), Lane.CLOSES)
         self._account.sample(asked_at, loop_time(), answer.server_time)
         return True
 
@@ -90,7 +97,7 @@ class Listings:
         """Before the first open of a strategy: have the server's time and what is open read, and wait for them."""
         loop, now = asyncio.get_running_loop(), loop_time()
         woken = loop.create_future()
-        since = watch.listing.await_baseline(woken, now, _READ_FOR + self._once.timeout)
+        since = watch.listing.await_baseline(woken, now, _READ_FOR + self._patience)
         if since == now:
             # A task of its own, since it serves others too: it does not end with this caller.
             task = loop.create_task(self._read_baseline(watch), context=contextvars.Context())
