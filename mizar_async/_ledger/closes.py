@@ -15,54 +15,33 @@ from typing import TYPE_CHECKING, assert_never
 
 import attrs
 
-from .events import Closed, Listed
+from .events import (
+    AllClosed,
+    Closed,
+    CloseDoubted,
+    CloseEvent,
+    CloseVerdict,
+    Forgotten,
+    Gone,
+    Listed,
+    StillOpen,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-
-@attrs.frozen
-class CloseDoubted:
-    """A close of these positions got no usable answer. Repeated, it was sent at first, and its window ends at last."""
-
-    call: int
-    position_ids: tuple[int, ...]
-    sent: float
-    window_end: float
-    lag: float
-
-
-@attrs.frozen
-class Forgotten:
-    """The call was decided by other means, or its caller does not want to know."""
-
-    call: int
-
-
-@attrs.frozen
-class AllClosed:
-    """Everything that the call was to close is closed."""
-
-    call: int
-
-
-@attrs.frozen
-class StillOpen:
-    """The server did not act on the call, and never will: these positions are open."""
-
-    call: int
-    position_ids: tuple[int, ...]
-
-
-@attrs.frozen
-class Gone:
-    """A position that was to be closed is closed, at a price that nobody told."""
-
-    position_id: int
-
-
-CloseEvent = CloseDoubted | Closed | Listed | Forgotten
-CloseVerdict = AllClosed | StillOpen | Gone
+__all__ = [
+    "AllClosed",
+    "CloseDoubted",
+    "CloseEvent",
+    "CloseLedger",
+    "CloseVerdict",
+    "Closed",
+    "Forgotten",
+    "Gone",
+    "Listed",
+    "StillOpen",
+]
 
 
 @attrs.define(eq=False)

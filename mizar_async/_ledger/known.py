@@ -32,7 +32,7 @@ class Known:
         self.holders: dict[int, int] = {}
         self.open: dict[int, float] = {}  # since when
         self.leaving: dict[int, float] = {}  # a close of ours is on its way
-        self.perhaps_swept: dict[int, float] = {}
+        self.perhaps_closed: dict[int, float] = {}
         self.missing_since: dict[int, float] = {}
         self.shown_since: dict[int, float] = {}  # though it is certainly closed
         self.others: dict[int, Sighting] = {}
@@ -51,7 +51,7 @@ class Known:
     def has(self, position_id: int) -> bool:
         return position_id in self.holders or position_id in self.others or position_id in self.past
 
-    def hold(self, position_id: int, holder: int, since: float, *, perhaps_swept: bool) -> None:
+    def hold(self, position_id: int, holder: int, since: float, *, perhaps_closed: bool) -> None:
         self.others.pop(position_id, None)
         self.first_seen.pop(position_id, None)
         self.untold.pop(position_id, None)
@@ -59,16 +59,16 @@ class Known:
             past.holder = holder
             return
         self.holders[position_id] = holder
-        (self.perhaps_swept if perhaps_swept else self.open)[position_id] = since
+        (self.perhaps_closed if perhaps_closed else self.open)[position_id] = since
 
     def leave(self, position_id: int) -> None:
-        for place in (self.open, self.perhaps_swept):
+        for place in (self.open, self.perhaps_closed):
             if position_id in place:
                 self.leaving[position_id] = place.pop(position_id)
         self.missing_since.pop(position_id, None)
 
     def sweep(self) -> None:
-        self.perhaps_swept.update(self.open)
+        self.perhaps_closed.update(self.open)
         self.open.clear()
         self.missing_since.clear()
 
@@ -83,7 +83,7 @@ class Known:
         else:
             return
         (self.uncertain.discard if certain else self.uncertain.add)(position_id)
-        for place in (self.open, self.leaving, self.perhaps_swept, self.missing_since, self.shown_since):
+        for place in (self.open, self.leaving, self.perhaps_closed, self.missing_since, self.shown_since):
             place.pop(position_id, None)
         if sighting := self.others.pop(position_id, None):
             self.first_seen[position_id] = sighting.sequence
@@ -101,17 +101,19 @@ class Known:
         holder = self.past.pop(position_id).holder
         if holder is not None:
             self.holders[position_id] = holder
-            self.open[position_id] = as_of
+            self.perhaps_closed[position_id] = as_of
 
-    def still_open(self, here: dict[int, Row], *, swept: bool) -> None:
-        """What a close-all has left alone is known to be open again."""
+    def note_shown(self, here: dict[int, Row]) -> None:
+        """What was missing is there again, and what was shown though it is closed is not."""
         for position_id in self.missing_since.keys() & here.keys():
             del self.missing_since[position_id]
         for position_id in self.shown_since.keys() - here.keys():
             del self.shown_since[position_id]
-        if not swept:
-            for position_id in self.perhaps_swept.keys() & here.keys():
-                self.open[position_id] = self.perhaps_swept.pop(position_id)
+
+    def still_open(self, here: dict[int, Row]) -> None:
+        """A fresh list shows what may have been closed: it is known to be open again."""
+        for position_id in self.perhaps_closed.keys() & here.keys():
+            self.open[position_id] = self.perhaps_closed.pop(position_id)
 
     def lacking(self, here: dict[int, Row], as_of: float) -> list[int]:
         """What was open then for certain, and is not in the list."""
@@ -127,7 +129,7 @@ class Known:
 
     def _since(self, position_id: int) -> float:
         """When it was known first; what nobody owns yet is as new as can be, and what is closed tells nothing."""
-        for place in (self.open, self.perhaps_swept, self.leaving):
+        for place in (self.open, self.perhaps_closed, self.leaving):
             if position_id in place:
                 return place[position_id]
         if stranger := self.others.get(position_id):
@@ -136,7 +138,7 @@ class Known:
 
     def forget_gone(self, here: dict[int, Row], as_of: float) -> None:
         """A fresh list lacks what we have closed ourselves, or what others have."""
-        ours = [*self.leaving.items(), *self.perhaps_swept.items()]
+        ours = [*self.leaving.items(), *self.perhaps_closed.items()]
         gone = [position_id for position_id, since in ours if since <= as_of and position_id not in here]
         for position_id in (*gone, *(self.others.keys() - here.keys())):
             self.put_away(position_id, as_of, certain=False)

@@ -94,7 +94,7 @@ from .records import Alike, Attempt, Sighting
 from .sizes import Sizes
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterator
 
     from .records import Near
 
@@ -123,6 +123,7 @@ __all__ = [
 ]
 
 REMEMBERED = 600.0
+HEIRS = 8  # looked at for one that nothing else may belong to
 NAMED = 100  # ids named in one verdict at most: thousands would help nobody, and cost the square of their number
 
 
@@ -142,6 +143,7 @@ class Ledger:
         self._largest_id = -1
         self._ids_grow = True
         self._lag = 0.0
+        self._longest = 0.0  # window, lag included
         self._clock_on = True
         self._proven_at = -math.inf  # when the last fresh listing was asked for
         self._last_proof = -math.inf  # the same, if no later listing was stale
@@ -246,6 +248,7 @@ class Ledger:
         self._sequence += 1
         self._began = min(self._began, event.at)
         self._lag = max(self._lag, event.listing_lag)
+        self._longest = max(self._longest, event.timeout + event.settle_time + event.listing_lag)
         attempt = Attempt(
             number=event.attempt,
             alike=self._sizes.alike(event.kind),
@@ -413,9 +416,12 @@ class Ledger:
         """Let it wait for those who asked for its size; what nobody did waits only for whom it perhaps belongs to."""
         assert position.kind is not None
         assert position.near is not None
-        if position.alike is None and (alike := self._sizes.asked_for(position.kind)):
-            alike.wait(position)
+        if alike := position.alike or self._sizes.asked_for(position.kind):
+            position.near.strays.drop(position)
+            alike.wait(position, ids_grow=self._ids_grow)
             self._to_place[alike] = None
+        else:
+            position.near.strays.add(position)
         self._stirred[position.near] = None
 
     def _date_again(self, here: dict[int, Row]) -> None:
@@ -445,7 +451,7 @@ class Ledger:
     def _weigh_presence(self, here: dict[int, Row], asked_at: float) -> tuple[list[Verdict], bool]:
         """What is open after all, and whether the list shows what is closed."""
         as_of = asked_at - self._lag
-        self._known.still_open(here, swept=bool(self._sweeps) or as_of <= self._swept_until)
+        self._known.note_shown(here)
         verdicts: list[Verdict] = []
         stale = False
         for position_id in self._known.contradictions(here, as_of):
@@ -481,6 +487,8 @@ class Ledger:
         if not stale:
             self._proven_at = max(self._proven_at, asked_at)
             self._known.forget_gone(here, asked_at - self._lag)
+            if not self._sweeps and asked_at - self._lag > self._swept_until:
+                self._known.still_open(here)
 
     def _settle(self) -> list[Verdict]:
         """Decide, as far as that is possible now, about what may have changed."""
@@ -510,6 +518,7 @@ class Ledger:
         del alike.waiting[position.position_id]
         position.alike = None
         assert position.near is not None
+        position.near.strays.add(position)
         self._stirred[position.near] = None
 
     def _wanted_in_flight(self, alike: Alike, position: Sighting) -> bool:
@@ -525,7 +534,15 @@ class Ledger:
             return None  # nobody was anchored yet
         first = bisect_left(alike.in_doubt, (position.earliest,))
         doubted = (alike.in_doubt[index][-1] for index in range(first, len(alike.in_doubt)))
-        return next((attempt for attempt in doubted if self._may_own(attempt, position)), None)
+        heirs = list(islice((attempt for attempt in doubted if self._may_own(attempt, position)), HEIRS))
+        return next((heir for heir in heirs if not any(self._strays(heir))), heirs[0] if heirs else None)
+
+    def _strays(self, attempt: Attempt) -> Iterator[tuple[Near, tuple[int, int]]]:
+        """Where, and seen when, there is what fits nobody and is perhaps the attempt's."""
+        for near in attempt.alike.near.around if self._unowned else ():
+            for seen in near.strays.perhaps_of(attempt):
+                if seen[0] != self._baseline:
+                    yield near, seen
 
     def _may_own(self, attempt: Attempt, position: Sighting) -> bool:
         return (attempt.anchored or position.dated) and self._fits(attempt, position)
@@ -546,7 +563,20 @@ class Ledger:
         if self._swept(attempt):
             alike.swept_below = max(alike.swept_below, position.sequence)
         alike.holders[position.position_id] = attempt
+        for near, seen in list(self._strays(attempt)):
+            if seen[1] < position.sequence:
+                self._pass_on(near, seen, position)
         return self._give(attempt, position)
+
+    def _pass_on(self, near: Near, seen: tuple[int, int], position: Sighting) -> None:
+        """What is perhaps the attempt's is now also of those whose position it was given; but not for ever."""
+        for stray in list(near.strays[seen].values()):
+            if position.seen_at - stray.seen_at < self._longest:
+                near.drop(stray)
+                stray.sequence = position.sequence
+                near.add(stray)
+                near.strays.add(stray)
+                self._stirred[near] = None
 
     def _take_out(self, position_id: int) -> Sighting | None:
         """Count it as unowned no more."""
@@ -563,13 +593,13 @@ class Ledger:
         self._leave(attempt)
         attempt.position = position
         swept = self._met_by_a_sweep(attempt)
-        self._known.hold(position.position_id, attempt.number, position.seen_at, perhaps_swept=swept)
+        self._known.hold(position.position_id, attempt.number, position.seen_at, perhaps_closed=swept)
         return Opened(attempt.number, position.position_id, attempt.waited_for)
 
     def _release(self, near: Near) -> list[Verdict]:
         """Report what nobody is left to own."""
         first = near.first_undecided() if near.unowned else 0
-        positions = [p for sequence, group in near.unowned.items() if sequence <= first for p in group.values()]
+        positions = [p for (_, sequence), group in near.unowned.items() if sequence <= first for p in group.values()]
         verdicts: list[Verdict] = []
         for position in sorted(positions, key=lambda position: position.position_id):
             self._take_out(position.position_id)
@@ -628,17 +658,17 @@ class Ledger:
         """Whether it may own a position which may prove to be another's; it is asked about again once that is told."""
         for near in attempt.alike.near.around:
             after = max(attempt.sequence, near.first_open()) if near.unowned else 0
-            for sequence in near.unowned:
-                if after < sequence <= attempt.proven:
-                    near.held_up.setdefault(sequence, []).append(attempt)
+            for seen in near.unowned:
+                if after < seen[1] and seen[0] <= attempt.proven:
+                    near.held_up.setdefault(seen, []).append(attempt)
                     return True
         return False
 
     def _conclude_held_up(self, near: Near) -> list[Verdict]:
         verdicts: list[Verdict] = []
         first = near.first_open() if near.held_up else 0
-        for sequence in [one for one in near.held_up if one <= first or one not in near.unowned]:
-            for attempt in near.held_up.pop(sequence):
+        for seen in [seen for seen in near.held_up if seen[1] <= first or seen not in near.unowned]:
+            for attempt in near.held_up.pop(seen):
                 verdicts += self._conclude(attempt)
         return verdicts
 

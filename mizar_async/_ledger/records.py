@@ -13,7 +13,10 @@ from .events import Kind
 
 @attrs.define(eq=False)
 class Sighting:
-    """A position as it was seen first. `rank` is the id that dates it: its own, or that of the one it stands for."""
+    """A position as it was seen first. `rank` is the id that dates it: its own, or that of the one it stands for.
+
+    `sequence` is that of the list that first showed what it stands for, `first` that of its own.
+    """
 
     position_id: int
     kind: Kind | None
@@ -24,10 +27,15 @@ class Sighting:
     seen_at: float
     near: Near | None = None
     alike: Alike | None = None
+    first: int = attrs.field(init=False, default=attrs.Factory(lambda self: self.sequence, takes_self=True))
 
     @property
     def dated(self) -> bool:
         return self.earliest > -math.inf and self.latest < math.inf
+
+    @property
+    def seen(self) -> tuple[int, int]:
+        return self.first, self.sequence
 
     def or_else(self, other: Sighting) -> None:
         """From now on it stands for what was opened as itself, or as the other."""
@@ -118,7 +126,7 @@ class Alike:
     doubted: Oldest = attrs.field(factory=lambda: Oldest(lambda attempt: attempt.in_doubt))
     holders: dict[int, Attempt] = attrs.field(factory=dict)  # by the position that they were given by inference
     waiting: dict[int, Sighting] = attrs.field(factory=dict)
-    order: list[tuple[int, int]] = attrs.field(factory=list)
+    order: list[tuple[float, int, int]] = attrs.field(factory=list)
     swept_below: int = 0
     size: float = attrs.field(init=False, default=0.0)
 
@@ -129,18 +137,36 @@ class Alike:
     def undecided(self) -> bool:
         return bool(self.in_doubt or self.in_flight.first())
 
-    def wait(self, position: Sighting) -> None:
+    def wait(self, position: Sighting, *, ids_grow: bool) -> None:
         position.alike = self
         self.waiting[position.position_id] = position
-        heappush(self.order, (position.rank, position.position_id))
+        rank = position.rank if ids_grow else position.latest
+        heappush(self.order, (rank, position.sequence, position.position_id))
 
     def first_waiting(self) -> Sighting | None:
-        while self.order and self.order[0][1] not in self.waiting:
+        while self.order and self.order[0][-1] not in self.waiting:
             heappop(self.order)
-        return self.waiting[self.order[0][1]] if self.order else None
+        return self.waiting[self.order[0][-1]] if self.order else None
 
     def idle(self) -> bool:
         return not (self.undecided or self.holders or self.waiting)
+
+
+class Seen(dict[tuple[int, int], dict[int, Sighting]]):
+    """Positions by when they were seen: few lists show many of them."""
+
+    def add(self, position: Sighting) -> None:
+        self.setdefault(position.seen, {})[position.position_id] = position
+
+    def drop(self, position: Sighting) -> None:
+        group = self.get(position.seen, {})
+        group.pop(position.position_id, None)
+        if not group:
+            self.pop(position.seen, None)
+
+    def perhaps_of(self, attempt: Attempt) -> Iterator[tuple[int, int]]:
+        """When something was first seen while the attempt may have opened it."""
+        return (seen for seen in self if attempt.sequence < seen[1] and seen[0] <= attempt.proven)
 
 
 @attrs.define(eq=False)
@@ -150,8 +176,9 @@ class Near:
     around: list[Near] = attrs.field(factory=list)
     undecided: Oldest = attrs.field(factory=lambda: Oldest(lambda attempt: attempt.undecided))
     open: Oldest = attrs.field(factory=lambda: Oldest(lambda attempt: attempt.open))
-    unowned: dict[int, dict[int, Sighting]] = attrs.field(factory=dict)  # by the sequence of the list that showed them
-    held_up: dict[int, list[Attempt]] = attrs.field(factory=dict)  # by the sequence of what may be theirs
+    unowned: Seen = attrs.field(factory=Seen)
+    strays: Seen = attrs.field(factory=Seen)  # of the unowned those that fit nobody
+    held_up: dict[tuple[int, int], list[Attempt]] = attrs.field(factory=dict)  # by when what may be theirs was seen
     ended: dict[int, Attempt] = attrs.field(factory=dict)
     reported: int = 0
 
@@ -165,19 +192,15 @@ class Near:
 
     def add(self, position: Sighting) -> None:
         position.near = self
-        self.unowned.setdefault(position.sequence, {})[position.position_id] = position
+        self.unowned.add(position)
 
     def drop(self, position: Sighting) -> None:
-        group = self.unowned[position.sequence]
-        del group[position.position_id]
-        if not group:
-            del self.unowned[position.sequence]
+        self.unowned.drop(position)
+        self.strays.drop(position)
 
     def perhaps_of(self, attempt: Attempt) -> Iterator[Sighting]:
         """What was first seen here while the attempt may have opened it."""
-        for sequence, group in self.unowned.items():
-            if attempt.sequence < sequence <= attempt.proven:
-                yield from group.values()
+        return (position for seen in self.unowned.perhaps_of(attempt) for position in self.unowned[seen].values())
 
     def idle(self) -> bool:
         return not (self.unowned or self.ended or self.undecided.first())

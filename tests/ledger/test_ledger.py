@@ -159,6 +159,37 @@ def test_positions_go_out_in_the_order_of_their_ids(ledger: Ledger) -> None:
     assert listed(ledger, 12.0, 7, 5, 6) == [Opened(1, 6, waited_for=True), Opened(2, 7, waited_for=True)]
 
 
+def test_where_ids_do_not_grow_positions_go_out_in_the_order_of_their_times(ledger: Ledger) -> None:
+    send(ledger, 1, 3)
+    ledger.take(Answered(3, 2, 1.5))
+    send(ledger, 2, at=20.0)
+    doubt(ledger, 1, 2, at=21.5)
+    shown = Row(7, LONG, 21.0, 21.1), Row(9, LONG, 2.0, 2.1)
+    assert listed(ledger, 24.0, 5, 2, *shown) == [Opened(1, 9, waited_for=True), Opened(2, 7, waited_for=True)]
+
+
+def test_of_two_in_doubt_the_one_to_whom_nothing_else_may_belong_gets_the_position(ledger: Ledger) -> None:
+    send(ledger, 1)
+    doubt(ledger, 1)
+    listed(ledger, 12.0, 5, 4)
+    send(ledger, 2, at=13.0)
+    doubt(ledger, 2, at=14.0)
+    assert listed(ledger, 15.0, 5, 4, 6) == [Opened(2, 6, waited_for=True)]
+    unknown = Undecidable(1, waited_for=True, candidates=(4,))
+    assert listed(ledger, 28.0, 5, 4, 6) == [unknown, Unclaimed(4, (1,))]
+
+
+def test_what_may_be_somebodys_who_was_given_another_may_be_that_others(ledger: Ledger) -> None:
+    send(ledger, 1)
+    doubt(ledger, 1)
+    listed(ledger, 12.0, 5, 4)  # 1 may have opened it, though its id does not fit
+    send(ledger, 2, at=13.0)
+    assert listed(ledger, 14.0, 5, 4, Row(6, LONG, 12.1, 12.2)) == [Opened(1, 6, waited_for=True)]
+    doubt(ledger, 2, at=23.0)
+    unknown = Undecidable(2, waited_for=True, candidates=(4,))
+    assert listed(ledger, 40.0, 5, 4, 6) == [unknown, Unclaimed(4, (2,))]
+
+
 @pytest.mark.parametrize(
     ("echo", "same"),
     [
@@ -524,6 +555,17 @@ def test_an_open_that_said_yes_trades_with_an_equal_that_opened_nothing(ledger: 
     ledger.take(Doubted(2, 20.0, said_yes=True))
     assert listed(ledger, 20.5, 5, Row(6, LONG, 5.0, 6.0)) == [Opened(1, 6, waited_for=True)]
     assert listed(ledger, 28.0, 5, 6) == [Absent(2, waited_for=True)]
+
+
+def test_an_open_that_said_yes_does_not_trade_for_what_was_opened_later(ledger: Ledger) -> None:
+    send(ledger, 1, 2)
+    ledger.take(Doubted(1, 2.0))
+    ledger.take(Doubted(2, 2.0, said_yes=True))
+    row = Row(6, LONG, 5.0, 6.0)
+    assert listed(ledger, 12.0, 5, row) == [
+        Opened(1, 6, waited_for=True),
+        Undecidable(2, waited_for=True, candidates=()),
+    ]
 
 
 def test_what_others_may_have_closed_is_undecidable(ledger: Ledger) -> None:

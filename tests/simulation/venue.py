@@ -23,6 +23,19 @@ ECHOED = {
     RARE: Kind("btc", "usdt", Decimal("0.59999999"), True),
     FOREIGN: FOREIGN,
 }
+FLOATS = {
+    COMMON: Kind("BTC", "USDT", Decimal("0.300000012"), True),
+    RARE: Kind("BTC", "USDT", Decimal("0.600000024"), True),
+}
+FOUR_DIGITS = {
+    COMMON: Kind("BTC", "USDT", Decimal("0.3001"), True),
+    RARE: Kind("BTC", "USDT", Decimal("0.5997"), True),
+}
+
+
+def different(number: int) -> Kind:
+    """A kind of its own for each number up to 150: the next is three percent smaller."""
+    return Kind("BTC", "USDT", Decimal(f"{0.97 ** (number - 1):.8f}"), True)
 
 
 class Time:
@@ -57,21 +70,37 @@ class Held:
 class Venue:
     """Opens and closes at once; how late a request gets here is the network's business."""
 
-    def __init__(self, time: Time, rng: random.Random, *, speed: float) -> None:
+    def __init__(
+        self, time: Time, rng: random.Random, *, speed: float, hosts: float = 0.0, ids_grow: bool = True
+    ) -> None:
         self.time = time
         self.positions: dict[int, Held] = {}
         self._rng = rng
         self._next_id = rng.randint(1, 1000)
         self._offset = rng.uniform(-30, 30)
         self._rate = speed * (1 + rng.uniform(-1e-4, 1e-4))
+        self._hosts = hosts
+        self._ids_grow = ids_grow
 
     def ms(self) -> int:
-        return int((1_700_000_000 + self.time.now * self._rate + self._offset) * 1000)
+        host = self._rng.choice((0.0, self._hosts)) if self._hosts else 0.0
+        return int((1_700_000_000 + self.time.now * self._rate + self._offset + host) * 1000)
+
+    def step(self, seconds: float) -> None:
+        """Set the server's clock anew."""
+        self._offset += seconds
+
+    def _new_id(self) -> int:
+        if self._ids_grow:
+            self._next_id += self._rng.choice((1, 1, 1, 2, 3))
+            return self._next_id
+        position_id = self._rng.randrange(1, 10**9)
+        return self._new_id() if position_id in self.positions else position_id
 
     def open(self, kind: Kind, opener: int | None) -> int:
-        self._next_id += self._rng.choice((1, 1, 1, 2, 3))
-        self.positions[self._next_id] = Held(kind, self.ms(), opener, self.time.now)
-        return self._next_id
+        position_id = self._new_id()
+        self.positions[position_id] = Held(kind, self.ms(), opener, self.time.now)
+        return position_id
 
     def close(self, position_id: int) -> None:
         held = self.positions[position_id]
