@@ -26,9 +26,14 @@ that it perhaps belongs to is Absent: clock, ids and exact size may prefer an ow
 
 Why nothing is given twice or lost. An attempt sent after a listing ended can't own what that listing showed. So a
 position waits only for older attempts in flight, which end within one timeout; the oldest of them decides, since
-floors and times of sending grow with the sequence. After that, positions in the order of their ids against windows of
-attempts are a convex bipartite graph: giving each to the attempt in doubt whose window ends first finds a perfect
-matching if there is one, and the truth is one. What was seen once is remembered though it vanishes, or is closed.
+floors and times of sending grow with the sequence. After that, positions in the order of their ids (of their times,
+where ids don't grow) against windows of attempts are a convex bipartite graph: giving each to the attempt in doubt
+whose window ends first finds a perfect matching if there is one, and the truth is one. What was seen once is
+remembered though it vanishes, or is closed.
+
+What fits nobody shows that clock, ids or sizes mislead, or is a stranger's. An attempt whose it perhaps is comes last
+when another position is given. If it is given one all the same, whoever opened that one may be left with the stray: it
+is passed on, perhaps theirs from now on, for as long as one window lasts.
 
 Why nothing is called unknown in haste. A position that fits nobody waits for everyone to whom it perhaps belongs, and
 an attempt whose absence is otherwise proven waits for those positions of which another, in flight or with an open
@@ -39,8 +44,9 @@ each reported once.
 Why absence is certain. Only a fresh listing proves it, asked for after window end + lag. A listing is stale if it
 lacks a position that is known to be open, or shows one that was closed before: it proves presence only. Missing for 4
 lags + 2 s, a position has `Vanished`: somebody else closed it; shown for as long, what was called closed is open.
-What was not certainly closed (a 409) is open as soon as a listing shows it. A listing of ten rows or more that shows
-nothing newer than what it lacks is *cut*: it shows the oldest only, and nothing vanishes by it.
+What was not certainly closed (a 409) is open as soon as a listing shows it, and known to be once a fresh one does. A
+listing of ten rows or more that shows nothing newer than what it lacks is *cut*: it shows the oldest only, and
+nothing vanishes by it.
 
 What a close-all may have closed unseen is *swept*: what it meets in flight or in doubt, and what is sent before it
 can act no more. Absent becomes Undecidable for the attempt, and for its equals once it takes a position that may have
