@@ -40,9 +40,9 @@ STRATEGY: Final[dict[str, Any]] = {
     "market": "FUTURES",
 }
 REAL: Final[dict[str, Any]] = {
-    "open-position": ROW,
+    "open-position": ROW | {"position_id": "9"},  # the list shows the others before it is sent
     "close-position": CLOSED,
-    "close-all-positions": {"closed_positions": [CLOSED, CLOSED | {"position_id": "8"}]},
+    "close-all-positions": {"closed_positions": [CLOSED | {"position_id": each} for each in "789"]},
     "all-open-positions": {"open_positions": [ROW, ROW | {"position_id": "8"}]},
     "self-hosted-strategy-info": {"strategies": [STRATEGY]},
     "publish-self-hosted-strategy": STRATEGY,
