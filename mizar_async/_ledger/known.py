@@ -37,7 +37,8 @@ class Known:
         self.shown_since: dict[int, float] = {}  # though it is certainly closed
         self.others: dict[int, Sighting] = {}
         self.past: dict[int, Past] = {}
-        self.uncertain: set[int] = set()  # of the past: only missing from listings, or called closed by a 409
+        # Of the past what lists lack, or a 409 calls closed, and whether a close of ours was sent.
+        self.uncertain: dict[int, bool] = {}
         self.first_seen: dict[int, int] = {}  # the sequence of what was nobody's, and is closed
         self.untold: dict[int, tuple[int, ...]] = {}  # closed before it was reported, and whose it may be
         self._order: deque[int] = deque()
@@ -66,6 +67,8 @@ class Known:
             if position_id in place:
                 self.leaving[position_id] = place.pop(position_id)
         self.missing_since.pop(position_id, None)
+        if position_id in self.uncertain:
+            self.uncertain[position_id] = True
 
     def sweep(self) -> None:
         self.perhaps_closed.update(self.open)
@@ -82,7 +85,10 @@ class Known:
             past.at = at
         else:
             return
-        (self.uncertain.discard if certain else self.uncertain.add)(position_id)
+        if certain:
+            self.uncertain.pop(position_id, None)
+        else:
+            self.uncertain.setdefault(position_id, position_id in self.leaving)
         for place in (self.open, self.leaving, self.perhaps_closed, self.missing_since, self.shown_since):
             place.pop(position_id, None)
         if sighting := self.others.pop(position_id, None):
@@ -94,14 +100,14 @@ class Known:
         return [position_id for position_id in here if position_id in past and past[position_id].at <= as_of]
 
     def bring_back(self, position_id: int, as_of: float) -> None:
-        """It is open after all, and its owner keeps it."""
+        """It is open after all, and its owner keeps it; a close of ours may act yet."""
         self.shown_since.pop(position_id, None)
-        self.uncertain.discard(position_id)
+        leaving = self.uncertain.pop(position_id, True)
         self._again[position_id] += 1
         holder = self.past.pop(position_id).holder
         if holder is not None:
             self.holders[position_id] = holder
-            self.perhaps_closed[position_id] = as_of
+            (self.leaving if leaving else self.perhaps_closed)[position_id] = as_of
 
     def note_shown(self, here: dict[int, Row]) -> None:
         """What was missing is there again, and what was shown though it is closed is not."""
@@ -158,7 +164,7 @@ class Known:
 
     def _forget(self, position_id: int) -> Iterator[tuple[int, int]]:
         holder = self.past.pop(position_id).holder
-        self.uncertain.discard(position_id)
+        self.uncertain.pop(position_id, None)
         for place in (self.shown_since, self.first_seen, self.untold):
             place.pop(position_id, None)
         if holder is not None:

@@ -44,7 +44,7 @@ each reported once.
 Why absence is certain. Only a fresh listing proves it, asked for after window end + lag. A listing is stale if it
 lacks a position that is known to be open, or shows one that was closed before: it proves presence only. Missing for 4
 lags + 2 s, a position has `Vanished`: somebody else closed it; shown for as long, what was called closed is open.
-What was not certainly closed (a 409) is open as soon as a listing shows it, and known to be once a fresh one does. A
+What was not certainly closed (a 409) is open as soon as a listing shows it, though a close of ours may act yet. A
 listing of ten rows or more that shows nothing newer than what it lacks is *cut*: it shows the oldest only, and
 nothing vanishes by it.
 

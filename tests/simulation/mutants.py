@@ -90,7 +90,7 @@ MUTANTS = [
     Mutant("a cut list known by ids though they do not grow", "        if ids_grow:\n            return max(lacking)", "        if True:\n            return max(lacking)"),
     Mutant("a 409 closes for good", "if position_id in self._known.uncertain or self._shown", "if self._shown"),
     Mutant("what is called closed is closed, whatever lists show", " or self._shown_for_long(position_id, asked_at)", ""),
-    Mutant("what comes back is known to be open", "            self.perhaps_closed[position_id] = as_of\n", "            self.open[position_id] = as_of\n"),
+    Mutant("what comes back is known to be open", "(self.leaving if leaving else self.perhaps_closed)[position_id] = as_of", "self.open[position_id] = as_of"),
     Mutant("absent though a position may be its", "if candidates or self._undecidable(attempt):", "if self._undecidable(attempt):"),
     Mutant("a position that fits nobody is reported at once", "if near and near.first_undecided() < self._sequence:", "if near and self._sizes.asked_for(row.kind):"),
     Mutant("reported while it may belong to somebody", "if sequence <= first for p in", "if True for p in"),
