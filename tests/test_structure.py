@@ -218,9 +218,6 @@ def test_every_package_is_typed() -> None:
 # A line may end this much before its last column for the sake of a phrase; one that ends earlier is an orphan.
 FULL_LINE = 100
 
-# Examples of these lost their indentation.
-UNINDENTED = {PACKAGE / "_ledger" / "ledger.py", PACKAGE / "_ledger" / "server_clock.py"}
-
 
 def documentation(path: Path) -> Iterator[tuple[int, list[str]]]:
     """Each paragraph of each docstring of a module, and the column in which its text begins."""
@@ -250,7 +247,7 @@ def is_code(paragraph: list[str]) -> bool:
 
 def test_docstrings_are_wrapped_where_their_lines_are_full_and_their_examples_are_indented() -> None:
     sources = {path for name in ("mizar_async", "mizar_sync", "mizar") for path in (ROOT / name).rglob("*.py")}
-    for path in sources - UNINDENTED:
+    for path in sources:
         for column, paragraph in documentation(path):
             assert [*orphans(column, paragraph)] == [], path
             assert not is_code(paragraph), path

@@ -134,11 +134,13 @@ NAMED = 100  # ids named in one verdict at most: thousands would help nobody, an
 
 
 class Ledger:
-    """The opens of one strategy. It takes every event once, as they happened, and gives the verdicts to act on.
+    """The opens of one strategy.
 
-    ledger.take(Sending(1, kind, at=0.0, timeout=10.0, settle_time=15.0, listing_lag=1.0, others_close=False))
-    ledger.take(Doubted(1, at=10.0))
-    ledger.take(Listed(asked_at=27.0, at=27.1, rows=()))  # [Absent(attempt=1, waited_for=True)]
+        ledger.take(Sending(1, kind, at=0.0, timeout=10.0, settle_time=15.0, listing_lag=1.0, others_close=False))
+        ledger.take(Doubted(1, at=10.0))
+        ledger.take(Listed(asked_at=27.0, at=27.1, rows=()))  # [Absent(attempt=1, waited_for=True)]
+
+    It takes every event once, as they happened, and gives the verdicts to act on.
     """
 
     def __init__(self) -> None:

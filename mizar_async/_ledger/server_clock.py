@@ -25,9 +25,11 @@ _ANY_TIME: Final = (-math.inf, math.inf)
 class ServerClock:
     """When the server did something, on our timeline.
 
-    clock.sample(sent=10.0, got=10.1, ms=1_700_000_000_000)
-    clock.sample(sent=12.0, got=12.1, ms=1_700_000_002_010)
-    earliest, latest = clock.when(1_700_000_001_500, now=12.5)
+        clock.sample(sent=10.0, got=10.1, ms=1_700_000_000_000)
+        clock.sample(sent=12.0, got=12.1, ms=1_700_000_002_010)
+        earliest, latest = clock.when(1_700_000_001_500, now=12.5)
+
+    Two samples at least a second apart are needed before it tells anything.
     """
 
     def __init__(self) -> None:
