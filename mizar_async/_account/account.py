@@ -41,6 +41,7 @@ class Follower(Protocol):
 
     def is_alive(self) -> bool:
         """Whether it goes on by itself."""
+        ...
 
 
 class Account:
@@ -75,6 +76,7 @@ class Account:
             watch = self._watches.get(strategy_id)
             if watch is None:
                 watch = self._watches[strategy_id] = Watch(strategy_id, self.shared)
+                self.shared.watches[strategy_id] = watch
             return watch
 
     def watches(self) -> dict[int, Watch]:

@@ -17,10 +17,15 @@ class Guard:
         self._since = since
         self._opened: set[int] = set()
         self._undecidable: list[Call] = []
+        self.has_ended = False
+        """True once its block was left and all of it was closed: what was asked for inside is not sent any more."""
+
+    def is_of(self, client: object) -> bool:
+        return client is self._client
 
     def covers(self, call: Call) -> bool:
         """Whether a call was made by this client, and in this block: later calls have larger numbers."""
-        return call.client is self._client and call.number > self._since
+        return self.is_of(call.client) and call.number > self._since
 
     def opened(self, position_id: int) -> None:
         self._opened.add(position_id)
@@ -56,6 +61,12 @@ class Guards:
     def end(self, guard: Guard) -> None:
         with self._lock:
             self._guards.remove(guard)
+            guard.has_ended = True
+
+    def around(self, client: object) -> list[Guard]:
+        """The guards whose blocks a call of this client is made in."""
+        with self._lock:
+            return [guard for guard in self._guards if guard.is_of(client)]
 
     def opened(self, call: Call, position_id: int) -> None:
         """A call has opened a position."""

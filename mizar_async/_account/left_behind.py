@@ -11,7 +11,7 @@ from typing import Final
 
 from .._api.trading import Position
 from ..errors import OutcomeUnknown
-from .calls import Call
+from .calls import Call, OpenCall
 
 # Endings that nobody waited for are kept for `resolve` up to this number; the oldest are forgotten first.
 REMEMBERED: Final = 10_000
@@ -41,8 +41,8 @@ class LeftBehind:
         return sorted(found, key=lambda position: position.position_id)
 
     def keep(self, call: Call) -> None:
-        """It has ended, and its caller is gone, or was told that nobody knows."""
-        if isinstance(call.ending, OutcomeUnknown):
+        """It has ended, and its caller is gone; or it is an open that no list can tell about."""
+        if isinstance(call, OpenCall) and isinstance(call.ending, OutcomeUnknown):
             self._undecidable[call.number] = call
             return
         self._ended[call.number] = call

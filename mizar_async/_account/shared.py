@@ -6,6 +6,7 @@ import asyncio
 import threading
 import weakref
 from collections import Counter
+from typing import Protocol
 
 import attrs
 
@@ -15,6 +16,14 @@ from .calls import Call
 from .door import Door
 from .left_behind import LeftBehind
 from .positions import Positions
+
+
+class Watched(Protocol):
+    """What a watch tells the others."""
+
+    def has_had(self, position_id: int) -> bool:
+        """Whether the position is, or was, of its strategy, as far as is known."""
+        ...
 
 
 @attrs.define(eq=False)
@@ -31,5 +40,14 @@ class Shared:
     """By strategy: on SPOT, lists were seen with the wrong side."""
     calls: weakref.WeakValueDictionary[int, Call] = attrs.field(factory=weakref.WeakValueDictionary)
     """By number: those that came into doubt or were abandoned, as long as anybody has them."""
+    watches: dict[int, Watched] = attrs.field(factory=dict)
+    """The watches so far, by strategy."""
     loops: Counter[asyncio.AbstractEventLoop] = attrs.field(factory=Counter)
     """How many opens each loop has in flight or in doubt: those of a loop that is closed will never report."""
+
+    def had_elsewhere(self, position_id: int, strategy_id: int) -> bool:
+        """Whether another strategy than this one has, or had, the position, as far as is known."""
+        position = self.positions.get(position_id)
+        if position is not None and position.strategy_id != strategy_id:
+            return True
+        return any(watch.has_had(position_id) for other, watch in self.watches.items() if other != strategy_id)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from decimal import Decimal
 from typing import Final
 
@@ -78,12 +78,22 @@ class Watch:
     def answered(self, call: OpenCall, position: Position, now: float) -> MizarError | None:
         """The server named the call's position. The error tells that it can't be the call's, which is in doubt then."""
         with self._lock:
-            wrong = call.contradiction(position, on_spot=self._is_spot)
+            wrong = call.contradiction(position, on_spot=self._is_spot) or self._another_strategys(position)
             if wrong is None:
                 wrong = self._claim(call, position, now)
             else:
                 self._doubt(call, now)
         return None if wrong is None else OutcomeUnknown(f"it was answered with {wrong}", **call.facts())
+
+    def _another_strategys(self, position: Position) -> str | None:
+        """An answer may garble its strategy; a position that another strategy has had is not this one's."""
+        if position.strategy_id is None and self._shared.had_elsewhere(position.position_id, self.strategy_id):
+            return f"position {position.position_id}, which is another strategy's"
+        return None
+
+    def has_had(self, position_id: int) -> bool:
+        """Whether the position is, or was, of this strategy, as far as is known."""
+        return self._ledger.holder(position_id) is not None or self._ledger.is_closed(position_id)
 
     def _claim(self, call: OpenCall, position: Position, now: float) -> str | None:
         number = position.position_id
@@ -218,6 +228,13 @@ class Watch:
                     self._shared.positions.seen(position)  # what was said to be closed is open after all
             if self._ledger.proves(asked_at):
                 self._conclude(self._close_ledger.take(event), now)
+                self._drop_what_is_gone(ours)
+
+    def _drop_what_is_gone(self, here: Collection[int]) -> None:
+        for position_id in self._shared.positions.of_strategy(self.strategy_id).keys() - here:
+            if self._ledger.is_closed(position_id):
+                self._shared.positions.gone(position_id)
+                self._shared.left_behind.claimed(position_id)
 
     def _may_be_ours(self, position: Position) -> bool:
         return position.strategy_id in {None, self.strategy_id}
@@ -235,10 +252,10 @@ class Watch:
             longs = {pair_of(call.ask) for call in self._opens.values() if call.ask.is_long}
         return any(not position.is_long and pair_of(position) in longs for position in positions)
 
-    def proves(self, asked_at: float, since: float) -> bool:
+    def proves(self, asked_at: float, since: float, lag: float) -> bool:
         """Whether the last list was asked for then, is fresh, and shows what was open at some time after `since`."""
         with self._lock:
-            return self._ledger.proves(asked_at) and self._ledger.proven_until > since
+            return self._ledger.proves(asked_at) and min(self._ledger.proven_until, asked_at - lag) > since
 
     @property
     def _is_spot(self) -> bool:

@@ -53,6 +53,7 @@ class Attempt(Protocol[T]):
 
     def ended(self, result: T | MizarError, at: float) -> T | MizarError:
         """It was answered, or failed; returns what that is to the caller, who may have gone."""
+        ...
 
 
 @attrs.define(eq=False)

@@ -17,6 +17,7 @@ from __future__ import annotations
 import enum
 import math
 from collections import deque
+from heapq import heappop, heappush
 from typing import Final
 
 from ..errors import InvalidInput
@@ -75,6 +76,7 @@ class RateLimit:
         """Turns in a second and in a minute; None for as many as are wanted."""
         self._all: list[Window] = []
         self._others: list[Window] = []
+        self._given_back: list[float] = []
         self.set_budgets(per_second, per_minute)
 
     def set_budgets(self, per_second: int | None, per_minute: int | None) -> None:
@@ -86,16 +88,30 @@ class RateLimit:
         spans = [(limit, span) for limit, span in zip(budgets, (1.0, 60.0), strict=True) if limit is not None]
         self._all = [Window(limit, span) for limit, span in spans]
         # A tenth is kept for closes, but never so much that nothing else could leave.
+        self._given_back = []
         self._others = [Window(max(1, limit - max(1, limit // 10)), span) for limit, span in spans]
 
-    def reserve(self, lane: Lane, now: float) -> float:
-        """Book the next turn of a lane, and say how long it is until then; closes need no booking."""
+    def reserve(self, lane: Lane, now: float, until: float = math.inf) -> float:
+        """Book the next turn of a lane, and say how long it is until then; closes need no booking.
+
+        A turn that comes after `until` is not booked.
+        """
         if lane is Lane.CLOSES or not self._others:
             return 0.0
+        while self._given_back and self._given_back[0] < now:
+            heappop(self._given_back)
+        if self._given_back:
+            return (heappop(self._given_back) if self._given_back[0] <= until else self._given_back[0]) - now
         turn = max(now, *(window.free_at() for window in self._others))
-        for window in self._others:
-            window.take(turn)
+        if turn <= until:
+            for window in self._others:
+                window.take(turn)
         return turn - now
+
+    def give_back(self, lane: Lane, turn: float) -> None:
+        """Who had booked a turn does not want it any more: the next one has it."""
+        if lane is not Lane.CLOSES and self._others:
+            heappush(self._given_back, turn)
 
     def enter(self, lane: Lane, now: float, who: object = None, until: float = math.inf) -> float:
         """Take the turn if it may be taken now (0.0), or say how long to wait before asking again.

@@ -75,8 +75,20 @@ class Turns:
 
     async def _wait(self, lane: Lane, until: float, who: object) -> None:
         now = asyncio.get_running_loop().time
+        begun = now()
         with self._lock:
-            pause = self._limit.reserve(lane, now())
+            pause = self._limit.reserve(lane, begun, until)
+        booked = begun + pause
+        try:
+            await self._until_entered(lane, until, who, pause)
+        except BaseException:
+            if booked <= until:
+                with self._lock:
+                    self._limit.give_back(lane, booked)
+            raise
+
+    async def _until_entered(self, lane: Lane, until: float, who: object, pause: float) -> None:
+        now = asyncio.get_running_loop().time
         while True:
             if pause <= 0:
                 with self._lock:

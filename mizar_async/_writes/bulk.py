@@ -10,12 +10,13 @@ import asyncio
 import functools
 import inspect
 import itertools
+import math
+from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Collection, Iterable
 from typing import Any, Final, Generic, Protocol, TypeVar
 
 import anyio
 from anyio.abc import TaskGroup
-from anyio.streams.memory import MemoryObjectReceiveStream
 
 from .._clock import loop_time
 from ..errors import InvalidInput, MizarError, NotSent
@@ -111,10 +112,7 @@ class Bulk(Generic[Request, Result]):
     async def _work(self) -> None:
         place = _Place(self)
         while not place.given_back and not self._stopped and loop_time() < self._until:
-            while self._in_doubt > _DOUBTS_PER_PLACE * self.max_concurrency:
-                await self._doubt_ended.wait()
-            async with self._taking:
-                item = await anext(self._source, None)
+            item = await self._next()
             if item is None:
                 break
             await self._one(*item, place)
@@ -122,6 +120,25 @@ class Bulk(Generic[Request, Result]):
             self._in_doubt -= 1
             self._doubt_ended.set()
             self._doubt_ended = anyio.Event()
+
+    async def _next(self) -> tuple[int, Request] | None:
+        """The next request, when it may be sent; None if there is none by the deadline."""
+        if self._until == math.inf:
+            return await self._taken()
+        waiting = asyncio.timeout_at(self._until)
+        try:
+            async with waiting:
+                return await self._taken()
+        except TimeoutError:
+            if not waiting.expired():
+                raise  # the source's own
+            return None
+
+    async def _taken(self) -> tuple[int, Request] | None:
+        while self._in_doubt > _DOUBTS_PER_PLACE * self.max_concurrency:
+            await self._doubt_ended.wait()
+        async with self._taking:
+            return await anext(self._source, None)
 
     async def _one(self, index: int, request: Request, place: Place) -> None:
         try:
@@ -242,41 +259,43 @@ async def gather(
 
 async def stream(bulk: Bulk[Request, Result]) -> AsyncGenerator[Outcome[Request, Result]]:
     """Give outcomes as they come; a slow consumer slows the sending."""
-    sending, receiving = anyio.create_memory_object_stream[tuple[Outcome[Request, Result], Work | None]](
-        bulk.max_concurrency
-    )
+    # Not a channel that hands an item to a waiting task: one that is cancelled at that moment would lose it. Here an
+    # outcome is taken out in the step that gives it to the consumer.
+    ready: deque[tuple[Outcome[Request, Result], Work | None]] = deque()
+    room, filled, left = asyncio.Semaphore(bulk.max_concurrency), asyncio.Event(), False
 
     async def hand(outcome: Outcome[Request, Result], work: Work | None) -> None:
         try:
-            await sending.send((outcome, work))
+            await room.acquire()
         except BaseException:
             _abandon(work)
             raise
-
-    async def run() -> None:
-        async with sending:
-            await bulk.run(hand, lambda _, work: work.abandon())
+        if left:
+            _abandon(work)
+        else:
+            ready.append((outcome, work))
+            filled.set()
 
     # A task of its own: a task group can't be left open over a yield.
-    task = asyncio.get_running_loop().create_task(run())
+    task = asyncio.get_running_loop().create_task(bulk.run(hand, lambda _, work: work.abandon()))
+    task.add_done_callback(lambda _: filled.set())
     try:
-        async for outcome, _ in receiving:
-            yield outcome
+        while ready or not task.done():
+            while ready:
+                outcome, _ = ready.popleft()
+                room.release()
+                yield outcome
+            filled.clear()
+            if not task.done():
+                await filled.wait()
         await task
     finally:
+        left = True
+        for _, work in ready:
+            _abandon(work)
         task.cancel()
         with anyio.CancelScope(shield=True):
             await asyncio.wait([task])
-        while (unread := _unread(receiving)) is not None:
-            _abandon(unread[1])
-        receiving.close()
-
-
-def _unread(receiving: MemoryObjectReceiveStream[T]) -> T | None:
-    try:
-        return receiving.receive_nowait()
-    except (anyio.WouldBlock, anyio.EndOfStream):
-        return None
 
 
 def _abandon(work: Work | None) -> None:

@@ -8,6 +8,7 @@ act, and what it may close unseen by then is never called absent.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Iterable
 
 import anyio
@@ -71,17 +72,21 @@ class ClosingAll(Attempt[list[ClosedPosition]]):
 
     async def run(self, *, verify: bool) -> list[ClosedPosition]:
         """Close everything, or raise what is left."""
-        closed = await self._run()
-        if verify:
-            closed += await self._verified()
-        return closed
+        if not verify:
+            return await self._run()
+        closed: list[ClosedPosition] = []
+        with contextlib.suppress(OutcomeUnknown, AnswerUnreadable):  # a list decides
+            closed = await self._run()
+        return closed + await self._verified()
 
     async def _verified(self) -> list[ClosedPosition]:
         """Close what a list still shows until it shows nothing; raises NotFlat at the deadline."""
         closed: list[ClosedPosition] = []
         left: list[int] = []
         while (remaining := self._until - loop_time()) > 0:
-            listed = await self._view.listings.since(self._watch, loop_time(), self._until)
+            listed = await self._view.listings.since(
+                self._watch, loop_time(), self._until, self._view.options.listing_lag
+            )
             if listed is None:
                 break
             left = [position.position_id for position in listed if self._covers(position)]
@@ -171,7 +176,7 @@ class ClosingAll(Attempt[list[ClosedPosition]]):
         assert call is not None
         call.failure = doubt
         self._watch.follow(call, loop_time())
-        listed = await self._view.listings.since(self._watch, call.sent_at, self._until)
+        listed = await self._view.listings.since(self._watch, call.sent_at, self._until, call.options.listing_lag)
         if listed is None:
             self._watch.abandon(call)
             raise call.unknown(str(doubt), tuple(sorted(self._known)))

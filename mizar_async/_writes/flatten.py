@@ -47,6 +47,8 @@ class Flatten:
         self._at_once = anyio.CapacityLimiter(_AT_ONCE)
         self._closed: dict[int, ClosedPosition] = {}
         self._closed_elsewhere: set[int] = set()
+        self._failed: set[int] = set()
+        """What could not be closed since the last list: the next one decides whether it is tried again."""
         self._listed: list[int] = []
         self._suspected: tuple[int, ...] = ()
         self.is_flat = False
@@ -62,7 +64,7 @@ class Flatten:
         """Close and list until the server shows nothing open and nothing is in doubt, or the deadline passes."""
         async with anyio.create_task_group() as closes:
             while not (self._is_over or self._view.channel.closed) and loop_time() < self._until:
-                self._close(closes, self._known())
+                self._close(closes, [pid for pid in self._known() if pid not in self._failed])
                 if self._under_way or self._opening():
                     self._watch.doubt_the_lost(loop_time())
                     self._view.follow_up.go_on()
@@ -72,9 +74,11 @@ class Flatten:
             closes.cancel_scope.cancel()
 
     async def _look(self, closes: TaskGroup) -> None:
-        listed = await self._view.listings.since(self._watch, loop_time(), self._until)
+        lag = self._view.options.listing_lag
+        listed = await self._view.listings.since(self._watch, loop_time(), self._until, lag)
         if listed is None:
             return
+        self._failed.clear()
         shown = [position.position_id for position in listed]
         self._listed = self._ours(shown)
         self._suspected = self._suspects(shown)
@@ -128,6 +132,7 @@ class Flatten:
         except Exception as failure:  # noqa: BLE001
             # Whatever it was, it ends no other close; this one is tried again while it is known or listed.
             log.log(logging.DEBUG if isinstance(failure, MizarError) else logging.ERROR, "not closed: %r", failure)
+            self._failed.add(position_id)
             await anyio.sleep(_GLANCE)
         except asyncio.CancelledError:
             if closing is not None:
@@ -206,6 +211,7 @@ class Flattener:
         self._view.channel.check_open()
         began = loop_time()
         until = began + patience
+        strategies: list[Strategy] | MizarError = []
         self._account.shared.door.shut(FLATTENED)
         try:
             started = self._of_all(self._account.watches(), until)

@@ -26,6 +26,7 @@ log = logging.getLogger("mizar_async")
 _PAUSE: Final = 0.25
 # What the client asks by itself may take this long, however impatient its own calls are.
 _LEAST_PATIENCE: Final = 1.0
+_SHORTEST: Final = 0.01
 
 # Opens wait so long for the two reads before the first of them. The reads are tried for longer, and opens that come
 # meanwhile wait a moment each: without a baseline, what an open came to may stay unknown.
@@ -52,7 +53,7 @@ class Listings:
             return None
 
     def _once(self, left: float = math.inf) -> Options:
-        patience = min(self._patience, left)
+        patience = max(min(self._patience, left), _SHORTEST)
         return Options(timeout=patience, deadline=patience, max_retries=0)
 
     async def _listed(self, watch: Watch, left: float = math.inf) -> tuple[float, list[Position]] | None:
@@ -64,18 +65,22 @@ class Listings:
             ask = OfStrategy(watch.strategy_id)
             positions = await self._channel.perform(OPEN_POSITIONS, ask, once, Lane.CLOSES)
             if watch.is_ambiguous(positions):
-                strategies = await self._channel.perform(STRATEGIES, Nothing(), once, Lane.CLOSES)
+                rest = self._once(asked_at + once.deadline - loop_time())
+                strategies = await self._channel.perform(STRATEGIES, Nothing(), rest, Lane.CLOSES)
                 self._account.learn(strategies, watch.strategy_id)
             watch.listed(positions, asked_at, loop_time())
         finally:
             watch.listing.end()
         return asked_at, positions
 
-    async def since(self, watch: Watch, since: float, until: float) -> list[Position] | None:
-        """A fresh list that shows what was open at some time after `since`; None if there is none by the deadline."""
+    async def since(self, watch: Watch, since: float, until: float, lag: float) -> list[Position] | None:
+        """A fresh list that shows what was open at some time after `since`; None if there is none by the deadline.
+
+        Lists may be behind by `lag`, or by more if an open was sent with a larger one.
+        """
         while (left := until - loop_time()) > 0:
             listed = await self.once(watch, left)
-            if listed is not None and watch.proves(listed[0], since):
+            if listed is not None and watch.proves(listed[0], since, lag):
                 return listed[1]
             await anyio.sleep(min(left, _PAUSE))
         return None

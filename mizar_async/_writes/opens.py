@@ -41,6 +41,7 @@ class Opening(Attempt[Position]):
         self._watch: Watch = view.account.watch(ask.strategy_id)
         self._until = 0.0
         self._call: OpenCall | None = None
+        self._guards = self._watch.guards.around(view.channel)
 
     async def run(self) -> Position:
         """Open the position, or raise what became of it."""
@@ -75,6 +76,12 @@ class Opening(Attempt[Position]):
         return await self._looked_up(doubt)
 
     def leaving(self, attempts: int, at: float, timeout: float) -> None:
+        if any(guard.has_ended for guard in self._guards):
+            raise NotSent(
+                "not sent: the block of closing_positions in which it was asked for has ended",
+                method=OPEN_POSITION.method,
+                path=OPEN_POSITION.path,
+            )
         call = OpenCall(
             number=next(self._view.account.numbers),
             client=self._view.channel,

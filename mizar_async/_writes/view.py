@@ -31,16 +31,12 @@ class View:
     account: Account
     options: Options
 
-    follow_up: FollowUp = attrs.field(init=False)
-    listings: Listings = attrs.field(init=False)
-
-    @follow_up.default
-    def _followed_up(self) -> FollowUp:
-        return FollowUp(self.account)
-
-    @listings.default
-    def _listed(self) -> Listings:
-        return Listings(self.channel, self.account)
+    follow_up: FollowUp = attrs.field(
+        init=False, default=attrs.Factory(lambda view: FollowUp(view.account), takes_self=True)
+    )
+    listings: Listings = attrs.field(
+        init=False, default=attrs.Factory(lambda view: Listings(view.channel, view.account), takes_self=True)
+    )
 
     async def perform(self, endpoint: Endpoint[T], ask: object) -> T:
         """Make a call that needs no follow-up."""

@@ -302,3 +302,19 @@ async def test_a_read_that_got_no_turn_is_unavailable() -> None:
         await mizar.ping()
         with pytest.raises(Unavailable, match="not sent"):
             await mizar.ping()
+
+
+def test_a_call_that_can_not_have_its_turn_in_time_books_none() -> None:
+    limit = RateLimit(per_second=10)
+    for _ in range(1_000):
+        limit.reserve(Lane.OTHERS, 0.0, until=1.0)
+    assert limit.reserve(Lane.OTHERS, 0.0, until=100.0) <= 2.0
+
+
+def test_a_turn_that_is_given_back_goes_to_the_next() -> None:
+    limit = RateLimit(per_second=2)
+    assert [limit.reserve(Lane.OTHERS, 0.0) for _ in range(3)] == [0.0, 1.0, 2.0]
+    limit.give_back(Lane.OTHERS, 1.0)
+    assert limit.reserve(Lane.OTHERS, 0.5) == 0.5
+    limit.give_back(Lane.OTHERS, 1.0)
+    assert limit.reserve(Lane.OTHERS, 1.5) == 1.5

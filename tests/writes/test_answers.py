@@ -153,3 +153,21 @@ async def test_a_close_all_believes_only_what_is_of_its_strategy_and_pair(script
         report = await mizar.flatten(1, deadline=5)
         assert other.position_id in {position.position_id for position in report.closed}
         assert not scripted.open
+
+
+async def test_a_position_of_another_strategy_is_not_believed_though_its_answer_garbles_the_strategy(
+    scripted: ScriptedVenue,
+) -> None:
+    async with scripted.client() as mizar:
+        await mizar.open_position(**BTC)
+        await mizar.open_position(**(BTC | {"strategy_id": 2}))
+        plain = scripted.act
+
+        def of_strategy(call: str, ask: dict[str, Any]) -> tuple[int, object]:
+            if call == "all-open-positions":
+                return 200, {"open_positions": [row for row in scripted.open.values() if row["strategy_id"] == 2]}
+            return plain(call, ask)
+
+        scripted.act = of_strategy  # type: ignore[method-assign]
+        scripted.script["open-position"] = [answering(scripted, position_id="1", strategy_id="`")]
+        assert (await mizar.open_position(**(BTC | {"strategy_id": 2}))).position_id == 3

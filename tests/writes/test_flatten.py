@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from mizar_async import AnswerUnreadable, NotFlat, NotOpened, OpenPosition, OutcomeUnknown, Position
+from mizar_async import AnswerUnreadable, NotFlat, NotOpened, NotSent, OpenPosition, OutcomeUnknown, Position
 
 from ..scripted_venue import ScriptedVenue
 
@@ -159,3 +159,97 @@ async def test_a_close_that_fails_in_a_way_nobody_thought_of_ends_no_other(
         await mizar.open_positions(opens(10))
         assert len((await mizar.flatten(1)).closed) == 10
         assert not scripted.open
+
+
+@pytest.mark.parametrize("status", [403, 404, 422])
+async def test_a_close_that_is_refused_keeps_nothing_else_from_being_listed_and_closed(
+    scripted: ScriptedVenue, status: int
+) -> None:
+    async with scripted.client(grace=0.1) as mizar:
+        await mizar.open_position(**BTC)
+        scripted.act("open-position", dict(BTC, size=1))  # by somebody else, and never seen here
+
+        def refusing(ask: dict[str, Any]) -> tuple[int, object]:
+            if ask["position_id"] == 1:
+                return status, {"detail": "no"}
+            return scripted.act("close-position", ask)
+
+        scripted.script["close-position"] = [refusing] * 10_000
+        with pytest.raises(NotFlat) as left:
+            await mizar.flatten(1, deadline=5)
+        assert (left.value.still_open, list(scripted.open)) == ((1,), [1])
+
+
+async def test_a_venue_that_answers_404_to_a_second_close_is_flat_once_a_list_says_so(scripted: ScriptedVenue) -> None:
+    async with scripted.client() as mizar:
+        await mizar.open_position(**BTC)
+        scripted.open.clear()  # somebody else has closed it
+        scripted.script["close-position"] = [404] * 1_000
+        await mizar.flatten(1, deadline=10)
+        async with mizar.closing_positions(1):
+            mizar.resume(1)
+            await mizar.open_position(**BTC)
+            scripted.open.clear()
+        assert not mizar.unresolved()
+
+
+async def test_a_list_within_the_lag_proves_nothing_to_a_process_that_has_opened_nothing_yet(
+    scripted: ScriptedVenue,
+) -> None:
+    position = scripted.act("open-position", dict(BTC, size=1))[1]
+    shown_from = asyncio.get_running_loop().time() + 0.9
+
+    def lagging(_: object) -> tuple[int, object]:
+        shown = [position] if asyncio.get_running_loop().time() >= shown_from else []
+        return 200, {"open_positions": shown if scripted.open else []}
+
+    scripted.script["all-open-positions"] = [lagging] * 100
+    async with scripted.client(listing_lag=1.0) as mizar:
+        report = await mizar.flatten(1, deadline=10)
+        assert [closed.position_id for closed in report.closed] == [1]
+
+
+async def test_an_open_of_a_guarded_block_that_waits_between_attempts_does_not_leave_after_it(
+    scripted: ScriptedVenue,
+) -> None:
+    import httpx
+
+    def refused(_: object) -> tuple[int, object]:
+        raise httpx.ConnectError("refused")
+
+    async with scripted.client(deadline=30) as mizar:
+        await mizar.open_position(**BTC)
+        scripted.script["open-position"] = [refused] * 3
+        async with mizar.closing_positions(1):
+            outliving = asyncio.create_task(mizar.open_position(**BTC))
+            await asyncio.sleep(0.05)
+        (end,) = await asyncio.gather(outliving, return_exceptions=True)
+        assert isinstance(end, NotSent)
+        assert list(scripted.open) == [1]
+
+
+async def test_a_close_all_that_verifies_closes_what_a_list_shows_though_its_answer_is_a_doubt(
+    scripted: ScriptedVenue,
+) -> None:
+    async with scripted.client(deadline=10) as mizar:
+        scripted.act("open-position", dict(BTC, size=1))
+        scripted.script["close-all-positions"] = [503]
+        closed = await mizar.close_all_positions(strategy_id=1, verify=True)
+        assert [position.position_id for position in closed] == [1]
+
+
+async def test_a_flatten_ends_by_its_deadline_though_lists_hang(scripted: ScriptedVenue) -> None:
+    plain = scripted.answer
+
+    async def hanging(request: Any) -> Any:
+        if request.url.path.endswith("all-open-positions"):
+            await asyncio.sleep(3600)
+        return plain(request)
+
+    scripted.answer = hanging  # type: ignore[method-assign, assignment]
+    async with scripted.client(timeout=10.0) as mizar:
+        began = asyncio.get_running_loop().time()
+        for flatten in (mizar.flatten(1, deadline=1), mizar.flatten_all(deadline=1)):
+            with pytest.raises(NotFlat):
+                await flatten
+        assert asyncio.get_running_loop().time() - began < 3.0

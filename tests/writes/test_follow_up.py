@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
-from mizar_async import InvalidInput, NotOpened, OutcomeUnknown, Position
+from mizar_async import InvalidInput, NotOpened, OpenPosition, OutcomeUnknown, Position
 
 from ..scripted_venue import ScriptedVenue
 
@@ -191,3 +192,74 @@ async def test_only_an_unknown_outcome_can_be_resolved_or_acknowledged(scripted:
             await mizar.resolve(error)
         with pytest.raises(InvalidInput, match="OutcomeUnknown"):
             mizar.acknowledge(error)
+
+
+@virtual
+async def test_what_others_have_closed_is_not_named_as_unclaimed_any_more(scripted: ScriptedVenue) -> None:
+    async with scripted.client() as mizar:
+        await mizar.open_position(**BTC)
+        scripted.act("open-position", BTC | {"base_asset": "ETH"})
+        await mizar.get_all_open_positions(strategy_id=1)
+        assert [position.position_id for position in mizar.unclaimed_positions(1)] == [2]
+        del scripted.open[2]
+        await asyncio.sleep(1)
+        await mizar.get_all_open_positions(strategy_id=1)
+        assert mizar.unclaimed_positions(1) == []
+
+
+@virtual
+async def test_a_close_that_the_server_did_not_act_on_is_no_doubt_any_more(scripted: ScriptedVenue) -> None:
+    async with scripted.client(max_retries=0, deadline=5, grace=0.1) as mizar:
+        await mizar.open_position(**BTC)
+        scripted.script["close-position"] = ["dropped"]
+        with pytest.raises(OutcomeUnknown):
+            await mizar.close_position(position_id=1)
+        assert mizar.unresolved() == []
+
+
+@virtual
+@pytest.mark.parametrize("steps", range(6))
+async def test_an_outcome_of_a_stream_that_is_cancelled_again_and_again_is_handed_over_or_unclaimed(
+    scripted: ScriptedVenue, steps: int
+) -> None:
+    plain = scripted.answer
+    given: list[int] = []
+
+    async def cancel() -> None:
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        consumer.cancel()
+
+    cancelling: list[asyncio.Task[None]] = []
+
+    async def answer(request: Any) -> Any:
+        if request.url.path.endswith("open-position"):
+            await asyncio.sleep(0.1)
+            cancelling.append(asyncio.create_task(cancel()))
+        return plain(request)
+
+    scripted.answer = answer  # type: ignore[method-assign, assignment]
+    async with scripted.client(grace=1.0) as mizar:
+
+        async def consume() -> None:
+            async for outcome in mizar.stream_open_positions([OpenPosition(**BTC)] * 3, max_concurrency=1):
+                given.extend([outcome.position.position_id] if outcome.position else [])
+
+        consumer = asyncio.create_task(consume())
+        await asyncio.wait([consumer])
+        await asyncio.sleep(5)
+        unclaimed = [position.position_id for position in mizar.unclaimed_positions(1)]
+        assert sorted([*given, *unclaimed]) == sorted(scripted.open)
+
+
+@virtual
+async def test_a_bulk_ends_by_its_deadline_though_its_source_stalls(scripted: ScriptedVenue) -> None:
+    async def stalling() -> AsyncIterator[OpenPosition]:
+        yield OpenPosition(**BTC)
+        await asyncio.sleep(3600)
+
+    async with scripted.client() as mizar:
+        began = asyncio.get_running_loop().time()
+        result = await mizar.open_positions(stalling(), deadline=1)
+        assert (len(result.succeeded), len(scripted.open)) == (1, 1)
+        assert asyncio.get_running_loop().time() - began < 2
