@@ -115,8 +115,10 @@ class Account:
                 self.watch(closed.strategy_id).closed(closed, now, certain=certain)
 
     def cannot_trace(self, call: CloseCall, position_id: int) -> None:
-        """Remember a close in doubt that no list can tell about."""
+        """Remember a close in doubt that no list can tell about, unless its position is known to be closed."""
         with self.shared.lock:
+            if self.shared.is_closed(position_id):
+                return
             self.shared.calls[call.number] = self._untraced[position_id] = call
             if len(self._untraced) > REMEMBERED:
                 self._untraced.popitem(last=False)

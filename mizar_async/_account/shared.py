@@ -25,6 +25,10 @@ class Watched(Protocol):
         """Whether the position is, or was, of its strategy, as far as is known."""
         ...
 
+    def has_closed(self, position_id: int) -> bool:
+        """Whether the position was of its strategy, and is closed, as far as is known."""
+        ...
+
 
 @attrs.define(eq=False)
 class Shared:
@@ -51,3 +55,8 @@ class Shared:
         if position is not None and position.strategy_id != strategy_id:
             return True
         return any(watch.has_had(position_id) for other, watch in self.watches.items() if other != strategy_id)
+
+    def is_closed(self, position_id: int) -> bool:
+        """Whether the position was seen, and is closed as far as is known."""
+        with self.lock:
+            return any(watch.has_closed(position_id) for watch in self.watches.values())

@@ -95,6 +95,10 @@ class Watch:
         """Whether the position is, or was, of this strategy, as far as is known."""
         return self._ledger.holder(position_id) is not None or self._ledger.is_closed(position_id)
 
+    def has_closed(self, position_id: int) -> bool:
+        """Whether the position was of this strategy, and is closed, as far as is known."""
+        return self._ledger.is_closed(position_id)
+
     def _claim(self, call: OpenCall, position: Position, now: float) -> str | None:
         number = position.position_id
         self._take(events.Answered(call.number, number, now, position.size), {number: self._ours(position)})

@@ -147,7 +147,7 @@ class Closing(Attempt[ClosedPosition]):
         if self._known is None:
             raise AnswerUnreadable(
                 f"position {self._id} is closed, at a price that nobody told: the answer to its close was lost, "
-                "and this client never saw it open",
+                "and this client knew of no such position that was open",
                 method=CLOSE_POSITION.method,
                 path=CLOSE_POSITION.path,
                 attempts=self._sent[0] if self._sent else 0,
@@ -156,6 +156,8 @@ class Closing(Attempt[ClosedPosition]):
 
     async def _decided(self, call: CloseCall) -> ClosedPosition:
         """What lists say of the position, once the close can't be repeated any more."""
+        if self._watch is None and self._view.account.shared.is_closed(self._id):
+            return self._closed_unseen()
         if self._watch is None:
             raise call.unknown(str(call.failure), (self._id,))
         ending = await self._view.follow_up.ending(call, self._until)

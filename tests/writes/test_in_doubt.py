@@ -317,3 +317,13 @@ async def test_a_position_listed_short_on_spot_is_the_long_that_was_asked_for(sc
         await opened(mizar)
         scripted.script["open-position"] = ["lost"]
         assert (await mizar.open_position(**BTC)).position_id == 2
+
+
+async def test_a_doubt_about_a_close_of_what_is_known_to_be_closed_stays_with_nobody(scripted: ScriptedVenue) -> None:
+    async with scripted.client(max_retries=0, deadline=0.5, grace=0.1) as mizar:
+        (position,) = await opened(mizar)
+        await mizar.close_position(position_id=position.position_id)
+        scripted.script["close-position"] = ["dropped"]
+        with pytest.raises(AnswerUnreadable, match="is closed"):
+            await mizar.close_position(position_id=position.position_id)
+        assert mizar.unresolved() == []
