@@ -188,6 +188,14 @@ def test_the_client_has_no_more_public_methods_than_can_be_read_in_one_go() -> N
     assert len(public) <= 28
 
 
+def test_no_other_class_has_more_than_twenty_public_methods() -> None:
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ClassDef) and node.name != "AsyncMizar":
+                methods = [one for one in node.body if isinstance(one, (ast.FunctionDef, ast.AsyncFunctionDef))]
+                assert sum(not one.name.startswith("_") for one in methods) <= 20, node.name
+
+
 def test_the_public_names_are_a_list_and_both_packages_share_them() -> None:
     both = set(mizar_async.__all__) - {"AsyncMizar"}
     assert both == set(mizar_sync.__all__) - {"Mizar"}

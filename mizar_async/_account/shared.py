@@ -21,10 +21,6 @@ from .positions import Positions
 class Watched(Protocol):
     """What a watch tells the others."""
 
-    def has_had(self, position_id: int) -> bool:
-        """Whether the position is, or was, of its strategy, as far as is known."""
-        ...
-
     def has_closed(self, position_id: int) -> bool:
         """Whether the position was of its strategy, and is closed, as far as is known."""
         ...
@@ -54,7 +50,7 @@ class Shared:
         position = self.positions.get(position_id)
         if position is not None and position.strategy_id != strategy_id:
             return True
-        return any(watch.has_had(position_id) for other, watch in self.watches.items() if other != strategy_id)
+        return any(watch.has_closed(position_id) for other, watch in self.watches.items() if other != strategy_id)
 
     def is_closed(self, position_id: int) -> bool:
         """Whether the position was seen, and is closed as far as is known."""

@@ -91,10 +91,6 @@ class Watch:
             return f"position {position.position_id}, which is another strategy's"
         return None
 
-    def has_had(self, position_id: int) -> bool:
-        """Whether the position is, or was, of this strategy, as far as is known."""
-        return self._ledger.holder(position_id) is not None or self._ledger.is_closed(position_id)
-
     def has_closed(self, position_id: int) -> bool:
         """Whether the position was of this strategy, and is closed, as far as is known."""
         return self._ledger.is_closed(position_id)
@@ -182,12 +178,10 @@ class Watch:
             event = closes.CloseDoubted(call.number, ids, call.sent_at, window_end, call.options.listing_lag)
             self._conclude(self._close_ledger.take(event), now)
 
-    def forget(self, call: CloseCall) -> None:
-        """The close in doubt was decided by other means."""
-        with self._lock:
-            self._closes.pop(call.number, None)
-            self._shared.left_behind.drop(call)
-            self._conclude(self._close_ledger.take(closes.Forgotten(call.number)), 0.0)
+    def _forget_close(self, call: CloseCall) -> None:
+        self._closes.pop(call.number, None)
+        self._shared.left_behind.drop(call)
+        self._conclude(self._close_ledger.take(closes.Forgotten(call.number)), 0.0)
 
     def sweeping(self, number: int, now: float) -> None:
         """A close-all is about to leave."""
@@ -364,7 +358,7 @@ class Watch:
         """The user's word on a doubt: which position the call opened, or None for none."""
         with self._lock:
             if isinstance(call, CloseCall):
-                self.forget(call)
+                self._forget_close(call)
                 return
             if position_id is not None:
                 self._check_owner(call, position_id)

@@ -187,7 +187,7 @@ class ClosingAll(Attempt[list[ClosedPosition]]):
         if unclear:
             self._watch.abandon(call)
             raise call.unknown(str(doubt), tuple(sorted(unclear)))
-        self._watch.forget(call)
+        self._view.account.acknowledge(call, None)
         found = {position.position_id: position for position in (*call.closed.values(), *closed)}
         found |= {pid: end for pid, end in ended.items() if isinstance(end, ClosedPosition)}
         return [found[pid] for pid in sorted(found)]
