@@ -8,6 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import time
+from typing import Final
+
+BREATH: Final = 0.001
+"""The least that anybody sleeps who waits for a time: a loop runs a timer that is nearer than its clock can tell apart
+at once, so that a sleep of less would be slept again and again."""
 
 
 def loop_time() -> float:

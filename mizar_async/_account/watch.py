@@ -275,15 +275,15 @@ class Watch:
     def _take(self, event: events.Event, told: dict[int, Position] | None = None) -> None:
         """Act on what follows from an event. `told` has the positions that it names, as the server shows them."""
         # All verdicts are there before the first is acted on, and no action can fail: each only notes something.
-        told = told or {}
+        told, now = told or {}, getattr(event, "at", None)
         for verdict in self._ledger.take(event):
             match verdict:
                 case events.Opened():
                     self._opened(verdict.attempt, verdict.position_id, told.get(verdict.position_id))
                 case events.Absent():
-                    self._absent(verdict.attempt, getattr(event, "at", None))
+                    self._absent(verdict.attempt, now)
                 case events.Undecidable():
-                    self._undecidable(verdict.attempt, verdict.candidates)
+                    self._undecidable(verdict.attempt, verdict.candidates, now)
                 case events.Unclaimed():
                     self._unclaimed(verdict.position_id, told.get(verdict.position_id))
                 case events.Vanished():
@@ -320,13 +320,18 @@ class Watch:
         call = self._forget_open(number)
         if call is not None:
             self._settle(call, call.absent())
-            again_from = call.window_end(call.sent_at) if now is None else now
-            self._shared.agenda.look_again(self.strategy_id, again_from, call.options.settle_time)
+            self._look_again(call, now)
 
-    def _undecidable(self, number: int, candidates: tuple[int, ...]) -> None:
+    def _look_again(self, call: OpenCall, now: float | None) -> None:
+        """A server that acts later than it should shows itself in a later list."""
+        again_from = call.window_end(call.sent_at) if now is None else now
+        self._shared.agenda.look_again(self.strategy_id, again_from, call.options.settle_time)
+
+    def _undecidable(self, number: int, candidates: tuple[int, ...], now: float | None) -> None:
         call = self._forget_open(number)
         if call is None:
             return
+        self._look_again(call, now)
         self.guards.undecidable(call)
         self._settle(call, call.unknown("no list of positions can tell any more", candidates))
         self._shared.left_behind.keep(call)

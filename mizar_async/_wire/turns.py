@@ -10,6 +10,7 @@ from typing import Final
 
 import anyio
 
+from .._clock import BREATH
 from ..errors import NotSent
 from .rate_limit import Lane, RateLimit
 
@@ -97,7 +98,7 @@ class Turns:
                     return
             if now() + pause > until:
                 raise NotSent(f"not sent: the rate limit gives no turn for another {pause:.3g} s, beyond the deadline")
-            await anyio.sleep(pause)
+            await anyio.sleep(max(pause, BREATH))
             pause = 0.0
 
     def pause(self, seconds: float | None) -> None:

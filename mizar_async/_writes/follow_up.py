@@ -17,7 +17,7 @@ import attrs
 from .._account.account import Account
 from .._account.calls import Call, Ending
 from .._account.watch import Watch
-from .._clock import loop_time
+from .._clock import BREATH, loop_time
 from .._wire.channel import Channel
 from .listings import Listings
 
@@ -96,7 +96,7 @@ async def _follow(account: Account, me: Follower) -> None:
             return
         if wait > 0:
             me.idle = True
-            with anyio.move_on_after(wait):
+            with anyio.move_on_after(max(wait, BREATH)):
                 await me.awake.wait()
             me.idle, pause = False, _FIRST_PAUSE
             me.awake.clear()

@@ -15,7 +15,7 @@ from .._account.account import Account
 from .._account.watch import Watch
 from .._api.endpoints import OPEN_POSITIONS, SERVER_TIME, STRATEGIES
 from .._api.trading import Nothing, OfStrategy, Position
-from .._clock import loop_time
+from .._clock import BREATH, loop_time
 from .._options import Options
 from .._wire.channel import Channel
 from .._wire.rate_limit import Lane
@@ -82,7 +82,7 @@ class Listings:
             listed = await self.once(watch, left)
             if listed is not None and watch.proves(listed[0], since, lag):
                 return listed[1]
-            await anyio.sleep(min(left, _PAUSE))
+            await anyio.sleep(min(max(left, BREATH), _PAUSE))
         return None
 
     async def sample_the_clock(self) -> None:
