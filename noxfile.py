@@ -34,9 +34,8 @@ def tests(session: nox.Session) -> None:
 def faults(session: nox.Session) -> None:
     """The same against faults at full length: simulation, mutation, the network, the venue's schema."""
     session.install("-e", ".[paper]", *group("tests"), *group("faults"))
-    session.run(
-        "pytest", "tests/simulation", "tests/scenarios", "tests/paper", "tests/faults", env={"MIZAR_FAULTS_FULL": "1"}
-    )
+    places = ("tests/simulation", "tests/scenarios", "tests/paper", "tests/faults")
+    session.run("pytest", "-n", "2", "--dist", "worksteal", *places, env={"MIZAR_FAULTS_FULL": "1"})
 
 
 @nox.session
