@@ -339,10 +339,12 @@ class Errand:
     def _wait_for_a_value(self, reached: bool) -> None:
         while reached and not self._turn.acquire(timeout=_POLL):
             reached = self._thread.is_alive()
-        if reached or self.ended or self._turn.acquire(blocking=False):
+        if reached or self._turn.acquire(blocking=False):
             return
         if _exiting:
-            self._turn.acquire()  # for ever
+            self._turn.acquire()  # for ever, also if its errand was cut short by the exit
+        if self.ended:
+            return
         raise self._cut_short() if self.task is not None else _closed()
 
     def abandon(self) -> None:
