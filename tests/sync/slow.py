@@ -9,9 +9,9 @@ import os
 import signal
 import threading
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 
-from mizar_sync import NotSent, OutcomeUnknown
+from mizar_sync import NotSent, OutcomeUnknown, _runtime
 from mizar_sync._blocking import BlockingContextManager, BlockingIterator
 from mizar_sync._runtime import LoopThreadError, Runtime
 
@@ -28,9 +28,12 @@ __all__ = [
     "count",
     "fail",
     "guard",
-    "interrupted_after",
+    "interrupted_when",
     "log",
+    "logged",
     "nothing",
+    "patient",
+    "until",
     "wait_for_ever",
 ]
 
@@ -61,9 +64,11 @@ async def wait_for_ever() -> None:
 
 async def clean_up_for(seconds: float) -> None:
     """Wait for ever, and when cancelled take some time to end."""
+    log.append("begun")
     try:
         await asyncio.Event().wait()
     finally:
+        log.append("cleaning up")
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             with contextlib.suppress(asyncio.CancelledError):
@@ -95,13 +100,36 @@ async def guard(*, swallow: bool = False) -> AsyncIterator[str]:
         log.append("one task" if asyncio.current_task() is task else "two tasks")
 
 
+def patient(*, at_exit: bool = True) -> None:
+    """Let the runtime wait for an hour where it gives up after seconds: what ends then has ended by itself."""
+    _runtime._CLEAN_UP_LIMIT = 3600.0  # type: ignore[misc]
+    if at_exit:
+        _runtime._EXIT_LIMIT = 3600.0  # type: ignore[misc]
+
+
+def until(condition: Callable[[], object]) -> None:
+    """Wait until this is so: for ever if it never is, which ends the script with its test."""
+    while not condition():
+        time.sleep(0.01)
+
+
+def logged(word: str) -> Callable[[], bool]:
+    return lambda: word in log
+
+
 @contextlib.contextmanager
-def interrupted_after(seconds: float) -> Iterator[None]:
-    """Press Ctrl-C once, some time from now."""
-    timer = threading.Timer(seconds, os.kill, [os.getpid(), signal.SIGINT])
-    timer.daemon = True
-    timer.start()
+def interrupted_when(*conditions: Callable[[], object]) -> Iterator[None]:
+    """Press Ctrl-C as soon as the first of these is so, then again for each of the others."""
+
+    def press() -> None:
+        for condition in conditions:
+            until(lambda condition=condition: left.is_set() or condition())  # type: ignore[misc]
+            if not left.is_set():
+                os.kill(os.getpid(), signal.SIGINT)
+
+    left = threading.Event()
+    threading.Thread(target=press, daemon=True).start()
     try:
         yield
     finally:
-        timer.cancel()
+        left.set()

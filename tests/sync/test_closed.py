@@ -88,14 +88,14 @@ def test_a_call_of_a_closed_blocking_client_is_not_sent(call: Callable[[Mizar], 
 )
 def test_a_call_under_way_when_its_client_is_closed_ends_by_what_it_may_have_done(name: str, error: str) -> None:
     assert said(f"""
-        import threading, time
+        import threading
         runtime = Runtime()
         async def {name}(): await wait_for_ever()
         def blocked():
             try: runtime.call({name})
             except Exception as error: print(type(error).__name__, error.happened, str(error).startswith("{name}: "))
         thread = threading.Thread(target=blocked); thread.start()
-        while not log: time.sleep(0.01)
+        until(lambda: log)
         runtime.close(nothing)
         thread.join()
     """) == [f"{error} True"]

@@ -21,13 +21,15 @@ class Client:
     def __init__(self): self.back = []
     def _take_back(self, value): self.back.append(value)
     async def write(self, value):
-        try: await asyncio.sleep(60)
+        log.append("begun")
+        try: await asyncio.sleep(3600)
         except asyncio.CancelledError: pass  # the answer came just then
         return value
     async def late(self, value):
-        for _ in range(2):
-            try: await asyncio.sleep(0.5)
-            except asyncio.CancelledError: pass
+        log.append("begun")
+        try: await asyncio.sleep(3600)
+        except asyncio.CancelledError: log.append("cleaning up")
+        while "go on" not in log: await asyncio.sleep(0.01)
         return value
     async def items(self):
         yield "seen"
@@ -40,7 +42,7 @@ def interrupt(*_): raise KeyboardInterrupt
 
 def test_a_result_that_came_with_the_interrupt_is_taken_back_by_its_client() -> None:
     assert said(
-        BEGIN + "with interrupted_after(0.2):\n"
+        BEGIN + "with interrupted_when(logged('begun')):\n"
         "    try: runtime.call(client.write, 'position 17')\n"
         "    except KeyboardInterrupt as error: print(client.back, 'position 17' in error.__notes__[0])"
     ) == ["['position 17'] True"]
@@ -48,7 +50,7 @@ def test_a_result_that_came_with_the_interrupt_is_taken_back_by_its_client() -> 
 
 def test_the_result_of_a_bulk_call_that_came_with_the_interrupt_travels_on_it() -> None:
     assert said(
-        BEGIN + "with interrupted_after(0.2):\n"
+        BEGIN + "with interrupted_when(logged('begun')):\n"
         "    try: runtime.call(client.write, BulkResult())\n"
         "    except KeyboardInterrupt as error: print(client.back, partial_result(error))"
     ) == ["[] <BulkResult 0 requests: none, 0.00 s>"]
@@ -59,12 +61,11 @@ def test_a_result_that_comes_after_a_second_interrupt_is_taken_back_when_it_come
     (line,) = said(
         BEGIN
         + f"""
-import time
-with interrupted_after(0.2), interrupted_after(0.3):
+with interrupted_when(logged("begun"), logged("cleaning up")):
     try: runtime.call(client.late, {value})
     except KeyboardInterrupt: at_once = list(client.back)
-until = time.monotonic() + 10
-while not client.back and time.monotonic() < until: time.sleep(0.01)
+log.append("go on")
+until(lambda: client.back)
 print(at_once, client.back)
 """
     )
@@ -99,11 +100,12 @@ def test_an_item_that_was_seen_is_not_taken_back_by_a_later_interrupt() -> None:
 class Slow(Client):
     async def items(self):
         yield "seen"
-        await asyncio.sleep(60)
+        log.append("begun")
+        await asyncio.sleep(3600)
 client = Slow()
 items = BlockingIterator(runtime, client.items)
 print(next(items))
-with interrupted_after(0.2):
+with interrupted_when(logged("begun")):
     try: next(items)
     except KeyboardInterrupt: print(client.back)
 """
@@ -114,7 +116,7 @@ async def test_every_position_of_interrupted_opens_is_returned_or_unclaimed(
     venue: RunningVenue, mizar: AsyncMizar
 ) -> None:
     text = """
-        import random, signal, time
+        import random, signal
         def interrupt(*_): raise KeyboardInterrupt
         signal.signal(signal.SIGALRM, interrupt)
         told, chance = [], random.Random(5)

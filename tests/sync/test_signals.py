@@ -23,7 +23,7 @@ async def main():
         async with mizar.closing_positions(STRATEGY):
             await mizar.open_positions(REQUESTS)
             ready()
-            await asyncio.sleep(60)
+            await asyncio.sleep(3600)
 """
 IN_BLOCKING_CODE = """
 import threading, time
@@ -38,7 +38,7 @@ def wait_awake():
     while True: pass
 def wait_asleep():
     ready()
-    time.sleep(60)
+    time.sleep(3600)
 with Mizar() as mizar, mizar.closing_positions(STRATEGY):
     mizar.open_positions(REQUESTS)
 """
@@ -97,7 +97,7 @@ async def test_guards_in_each_other_and_side_by_side_are_all_closed_before_the_p
             async with mizar.closing_positions(STRATEGY), AsyncMizar() as other, other.closing_positions(STRATEGY):
                 await asyncio.gather(mizar.open_positions(REQUESTS), other.open_positions(REQUESTS))
                 inside.release()
-                await asyncio.sleep(60)
+                await asyncio.sleep(3600)
         async def main():
             inside = asyncio.Semaphore(0)
             async with AsyncMizar() as mizar, asyncio.TaskGroup() as group:
@@ -122,13 +122,13 @@ async def test_guards_of_other_threads_and_loops_are_closed_too_while_the_main_t
             with Mizar() as mizar, mizar.closing_positions(STRATEGY):
                 mizar.open_positions(REQUESTS)
                 inside.wait()
-                time.sleep(60)
+                time.sleep(3600)
         async def bot():
             with contextlib.suppress(asyncio.CancelledError):  # which a thread would print
                 async with AsyncMizar() as mizar, mizar.closing_positions(STRATEGY):
                     await mizar.open_positions(REQUESTS)
                     inside.wait()
-                    await asyncio.sleep(60)
+                    await asyncio.sleep(3600)
         threading.Thread(target=blocking_bot).start()
         threading.Thread(target=asyncio.run, args=(bot(),)).start()
         with Mizar() as mizar, mizar.closing_positions(STRATEGY), Mizar() as other, other.closing_positions(STRATEGY):
@@ -136,7 +136,7 @@ async def test_guards_of_other_threads_and_loops_are_closed_too_while_the_main_t
             other.open_positions(REQUESTS)
             inside.wait()
             ready()
-            time.sleep(60)
+            time.sleep(3600)
         """,
         venue,
     )
@@ -144,17 +144,25 @@ async def test_guards_of_other_threads_and_loops_are_closed_too_while_the_main_t
 
 
 ONE_SLOW_GUARD = """
-import asyncio, time
-SECONDS = {seconds}
+import asyncio, signal, threading, time
+patient()
+pressed = threading.Event()
+def press(*_):
+    pressed.set()
+    raise KeyboardInterrupt
+async def interrupted():
+    while not pressed.is_set(): await asyncio.sleep(0.01)
+async def soon(): pass
+async def never(): await asyncio.sleep(3600)
 async def main():
-    async with AsyncMizar(transport=SlowToClose(SECONDS)) as mizar:
+    async with AsyncMizar(transport=SlowToClose({awaits})) as mizar:
         try:
             async with mizar.closing_positions(STRATEGY):
                 await mizar.open_position(**ASK)
                 {block}
         finally: print("code around", flush=True)
 def blocking():
-    with Mizar(transport=SlowToClose(SECONDS)) as mizar:
+    with Mizar(transport=SlowToClose({awaits})) as mizar:
         try:
             with mizar.closing_positions(STRATEGY):
                 mizar.open_position(**ASK)
@@ -167,7 +175,7 @@ WAYS = {"async": "asyncio.run(main())", "blocking": "blocking()"}
 
 @pytest.mark.parametrize("run", WAYS.values(), ids=WAYS)
 async def test_a_signal_that_comes_during_the_clean_up_lets_it_end(run: str, venue: RunningVenue) -> None:
-    text = ONE_SLOW_GUARD.format(seconds=1.0, block="pass", blocking_block="pass", run=run)
+    text = ONE_SLOW_GUARD.format(awaits="signalled", block="pass", blocking_block="pass", run=run)
     async with trading(text, venue) as script:
         await script.said("closing")
         script.send(SIGTERM)
@@ -176,7 +184,8 @@ async def test_a_signal_that_comes_during_the_clean_up_lets_it_end(run: str, ven
 
 
 async def test_a_first_interrupt_during_a_blocking_clean_up_lets_it_end(venue: RunningVenue) -> None:
-    text = ONE_SLOW_GUARD.format(seconds=1.0, block="", blocking_block="pass", run="blocking()")
+    run = "signal.signal(signal.SIGINT, press); blocking()"
+    text = ONE_SLOW_GUARD.format(awaits="interrupted", block="", blocking_block="pass", run=run)
     async with trading(text, venue) as script:
         await script.said("closing")
         script.send(SIGINT)
@@ -187,7 +196,7 @@ async def test_a_first_interrupt_during_a_blocking_clean_up_lets_it_end(venue: R
 @pytest.mark.parametrize("run", WAYS.values(), ids=WAYS)
 async def test_a_second_signal_ends_the_process_at_once(run: str, venue: RunningVenue) -> None:
     text = ONE_SLOW_GUARD.format(
-        seconds=3600, block="ready(); await asyncio.sleep(60)", blocking_block="ready(); time.sleep(60)", run=run
+        awaits="never", block="ready(); await asyncio.sleep(3600)", blocking_block="ready(); time.sleep(3600)", run=run
     )
     async with trading(text, venue) as script:
         await script.said("ready")
@@ -201,7 +210,7 @@ async def test_a_second_signal_ends_the_process_at_once(run: str, venue: Running
 @pytest.mark.parametrize("run", WAYS.values(), ids=WAYS)
 async def test_the_code_around_the_guard_has_its_chance_before_the_process_ends(run: str, venue: RunningVenue) -> None:
     text = ONE_SLOW_GUARD.format(
-        seconds=0, block="ready(); await asyncio.sleep(60)", blocking_block="ready(); time.sleep(60)", run=run
+        awaits="soon", block="ready(); await asyncio.sleep(3600)", blocking_block="ready(); time.sleep(3600)", run=run
     )
     async with trading(text, venue) as script:
         await script.said("ready")
@@ -224,9 +233,9 @@ async def test_code_that_goes_on_after_a_signal_has_ended_its_guard_is_ended_wit
                     async with mizar.closing_positions(STRATEGY):
                         await mizar.open_position(**ASK)
                         ready()
-                        await asyncio.sleep(60)
+                        await asyncio.sleep(3600)
                 except asyncio.CancelledError: pass
-                await asyncio.sleep(60)
+                await asyncio.sleep(3600)
             asyncio.run(main())
             """,
         "blocking": """
@@ -236,9 +245,9 @@ async def test_code_that_goes_on_after_a_signal_has_ended_its_guard_is_ended_wit
                 with mizar.closing_positions(STRATEGY):
                     mizar.open_position(**ASK)
                     ready()
-                    time.sleep(60)
+                    time.sleep(3600)
             except BaseException: pass
-            time.sleep(60)
+            time.sleep(3600)
             """,
     }
     assert await ends_flat(texts[way], venue) == ""
@@ -303,7 +312,7 @@ async def test_what_a_guard_could_not_close_is_logged_before_the_process_ends(ve
             with ending_on_signals(), ending_on_signals() as guarded:
                 ready()
                 async def clean_up(): raise NotFlat("not flat after 60 s: position 17 is open")
-                try: await asyncio.sleep(60)
+                try: await asyncio.sleep(3600)
                 finally: await guarded.clean_up(clean_up)
         asyncio.run(main())
         """
@@ -336,7 +345,7 @@ async def test_an_interpreter_that_ends_with_a_daemon_thread_inside_a_guard_clos
                 async with AsyncMizar() as mizar, mizar.closing_positions(STRATEGY):
                     await mizar.open_positions(REQUESTS)
                     inside.wait()
-                    await asyncio.sleep(60)
+                    await asyncio.sleep(3600)
         threading.Thread(target=blocking_bot, daemon=True).start()
         threading.Thread(target=asyncio.run, args=(bot(),), daemon=True).start()
         inside.wait()
@@ -380,7 +389,7 @@ async def test_code_of_an_ended_block_that_goes_on_opens_nothing_more(venue: Run
         inside.wait()
         with Mizar() as mizar, mizar.closing_positions(STRATEGY):
             ready()
-            time.sleep(60)
+            time.sleep(3600)
         """
     assert await ends_flat(text, venue) == ""
 
@@ -390,13 +399,17 @@ async def test_a_clean_up_that_is_cancelled_again_by_the_end_of_its_loop_goes_on
 ) -> None:
     text = """
         import asyncio
-        slow = SlowToClose(0.5)
+        task = None
+        async def cancelled_twice():
+            while task.cancelling() < 2: await asyncio.sleep(0.01)
+        slow = SlowToClose(cancelled_twice)
         async def bot(opened):
             async with AsyncMizar(transport=slow) as mizar, mizar.closing_positions(STRATEGY):
                 await mizar.open_positions(REQUESTS)
                 opened.set()
-                await asyncio.sleep(60)
+                await asyncio.sleep(3600)
         async def main():
+            global task
             opened = asyncio.Event()
             task = asyncio.create_task(bot(opened))
             await opened.wait()
@@ -415,15 +428,17 @@ async def test_a_client_that_is_closed_under_a_guard_of_another_task_lets_it_clo
 ) -> None:
     text = """
         import asyncio, contextlib
-        async def bot(mizar, seconds):
+        together = asyncio.Barrier(2)
+        async def bot(mizar, fails):
             async with mizar.closing_positions(STRATEGY):
                 await mizar.open_position(**ASK)
-                await asyncio.sleep(seconds)
-                raise ZeroDivisionError
+                await together.wait()
+                if fails: raise ZeroDivisionError
+                await asyncio.sleep(3600)
         async def main():
             with contextlib.suppress(ZeroDivisionError):
-                async with AsyncMizar(transport=SlowToClose(0.2)) as mizar:
-                    await asyncio.gather(bot(mizar, 1), bot(mizar, 60))
+                async with AsyncMizar(transport=SlowToClose(lambda: asyncio.sleep(0.2))) as mizar:
+                    await asyncio.gather(bot(mizar, True), bot(mizar, False))
         asyncio.run(main())
         """
     async with trading(text, venue) as script:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 
 import httpx
 
 from mizar_async import AsyncMizar, NotFlat, NotSent
+from mizar_async._writes import flatten, signals
 from mizar_async._writes.signals import ending_on_signals
 from mizar_sync import Mizar, OpenPosition
 
@@ -22,7 +24,9 @@ __all__ = [
     "OpenPosition",
     "SlowToClose",
     "ending_on_signals",
+    "patient",
     "ready",
+    "signalled",
 ]
 
 STRATEGY = 1
@@ -33,10 +37,10 @@ logging.basicConfig(format="%(levelname)s %(message)s")
 
 
 class SlowToClose(httpx.AsyncBaseTransport):
-    """Lets everything through at once, and a close after so many seconds; says when the first one has come."""
+    """Lets everything through at once, and a close after what it awaits; says when the first one has come."""
 
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
+    def __init__(self, awaits: Callable[[], Awaitable[object]]) -> None:
+        self._awaits = awaits
         self.begun = False
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -44,7 +48,7 @@ class SlowToClose(httpx.AsyncBaseTransport):
             if not self.begun:
                 self.begun = True
                 ready("closing")
-            await asyncio.sleep(self._seconds)
+            await self._awaits()
         async with httpx.AsyncHTTPTransport() as transport:
             response = await transport.handle_async_request(request)
             await response.aread()
@@ -53,3 +57,14 @@ class SlowToClose(httpx.AsyncBaseTransport):
 
 def ready(word: str = "ready") -> None:
     print(word, flush=True)
+
+
+async def signalled() -> None:
+    """Wait until a signal that ends the guards has come."""
+    while signals._signals.ending is None:
+        await asyncio.sleep(0.01)
+
+
+def patient() -> None:
+    """Let guards and the code around them have an hour: what ends then has ended by itself, or by a signal."""
+    signals._CHANCE = flatten.GUARD_PATIENCE = 3600.0  # type: ignore[misc]
