@@ -339,8 +339,10 @@ class FaultyProxy:
         """The list of a replica that has stood still, where what its client was told gives it away."""
         then = time.time() * 1000 - self._rng.uniform(2.0, 10.0) * 1000
         before = seen.at - 2 * self.timeout
+        # What was open when a close-all was sent may have been closed by it, as far as the client can tell.
+        swept = max((one.at for one in self.seen if one.call == "close-all-positions"), default=float("-inf"))
         given_away = any(
-            (row.opened > then and row.told_open < before and row.closed == float("inf"))
+            (row.opened > then and swept < row.told_open < before and row.closed == float("inf"))
             or (row.opened <= then < row.closed and row.told_closed < before)
             for row in self._rows.values()
         )
