@@ -19,7 +19,7 @@ def group(name: str) -> list[str]:
 @nox.session
 def tests(session: nox.Session) -> None:
     """The tests, with branch coverage: `nox -s tests -- -k open` runs some, without it."""
-    session.install("-e", ".[paper]", *group("tests"), *group("lint"))
+    session.install("-e", ".[paper,speed]", *group("tests"), *group("lint"))
     if session.posargs:
         session.run("pytest", *session.posargs)
         return
@@ -33,7 +33,7 @@ def tests(session: nox.Session) -> None:
 @nox.session
 def faults(session: nox.Session) -> None:
     """The same against faults at full length: simulation, mutation, the network, the venue's schema."""
-    session.install("-e", ".[paper]", *group("tests"), *group("faults"))
+    session.install("-e", ".[paper,speed]", *group("tests"), *group("faults"))
     places = ("tests/simulation", "tests/scenarios", "tests/paper", "tests/faults")
     session.run("pytest", "-n", "2", "--dist", "worksteal", *places, env={"MIZAR_FAULTS_FULL": "1"})
 

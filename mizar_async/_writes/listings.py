@@ -19,7 +19,7 @@ from .._clock import BREATH, loop_time
 from .._options import Options
 from .._wire.channel import Channel
 from .._wire.rate_limit import Lane
-from ..errors import MizarError, Refused
+from ..errors import MizarError, RateLimited, Refused
 
 log = logging.getLogger("mizar_async")
 
@@ -34,6 +34,7 @@ _FIRST_OPENS_WAIT: Final = 2.0
 _LATER_OPENS_WAIT: Final = 0.5
 _READ_FOR: Final = 12.0
 _READ_AGAIN_AFTER: Final = 0.05
+_LONGEST_PAUSE: Final = 1.0
 
 
 class Listings:
@@ -125,13 +126,15 @@ _reading: set[asyncio.Task[None]] = set()
 
 async def _again_and_again(read: Callable[..., Awaitable[object]], *args: object) -> None:
     """Read until there is an answer, be it a refusal, for a limited time."""
+    pause = _READ_AGAIN_AFTER
     with anyio.move_on_after(_READ_FOR):
         while True:
             try:
                 if await read(*args) is not None:
                     return
-            except Refused:
-                return
             except MizarError as failure:
+                if isinstance(failure, Refused) and not isinstance(failure, RateLimited):
+                    return
                 log.debug("before the first open: %s", failure)
-            await anyio.sleep(_READ_AGAIN_AFTER)
+            await anyio.sleep(pause)
+            pause = min(_LONGEST_PAUSE, 1.5 * pause)

@@ -102,7 +102,7 @@ def test_a_call_by_position_sends_each_value_under_its_name(client: Mizar, serve
     server.answers(POSITION)
     client.open_position(1, "BTC", "USDT", 0.3, True)
     sent = {"strategy_id": 1, "base_asset": "BTC", "quote_asset": "USDT", "size": 0.3, "is_long": True}
-    assert server.asked[-1] == ("POST", "/api/v1/open-position", sent)
+    assert [one for one in server.asked if one[0] == "POST"] == [("POST", "/api/v1/open-position", sent)]
 
 
 @pytest.mark.parametrize("number", [17, "17"], ids=["a number", "text, as the answers hold it"])
