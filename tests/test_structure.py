@@ -94,7 +94,6 @@ ORDER = [
 ]
 
 UPWARDS = {
-    ("_account.calls", "_account.watch"): "for a type: a call knows who follows it",
     ("errors", "results"): "for a type: NotFlat carries the report of a flatten",
     ("_client", "paper"): "the constructor of a paper venue, which is an extra",
 }

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import Iterator
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, Protocol
 
 import attrs
 
@@ -15,14 +15,25 @@ from .._api.trading import ClosedPosition, OpenPosition, Position
 from .._options import Options
 from ..errors import MizarError, NotOpened, OutcomeUnknown
 
-if TYPE_CHECKING:
-    from .watch import Watch
-
 Ending = Position | tuple[ClosedPosition, ...] | MizarError
 """What a call came to: what it opened, what it closed, or the error that it ended with."""
 
 # Sizes that differ by less are taken for one that was rounded on its way.
 ROUNDING: Final = Decimal("0.01")
+
+
+class Watching(Protocol):
+    """Who follows a call."""
+
+    def candidates(self, call: Call) -> tuple[int, ...]:
+        """Ids of the positions that may be the call's."""
+        ...
+
+    def abandon(self, call: Call) -> None:
+        """The caller goes without the ending, so that only `resolve` can hand it over."""
+
+    def acknowledge(self, call: Call, position_id: int | None) -> None:
+        """The user's word on a doubt: which position the call opened, or None for none."""
 
 
 @attrs.define(eq=False)
@@ -37,7 +48,7 @@ class Call:
     timeout: float
     loop: asyncio.AbstractEventLoop
     path: str
-    watch: Watch | None
+    watch: Watching | None
     """Who follows it; None for a close of a position that was never seen, which no list can tell about."""
     attempts: int = 1
     failure: MizarError | None = None

@@ -19,7 +19,7 @@ import msgspec
 
 from .endpoints import SYMBOLS, Endpoint
 from .exchange import Answer, NoAnswer, Request
-from .meaning import declined, unanswered, unreadable
+from .meaning import declined, foreign, unanswered, unreadable
 from .oddities import converter
 from .trading import BEYOND_PRICES, LEAST_PRICE, ClosedPosition, Position
 
@@ -63,6 +63,8 @@ def decode(endpoint: Endpoint[T], result: Answer | NoAnswer, *, now: int, attemp
         return read(endpoint, result.body)
     except (ValueError, TypeError, RecursionError) as odd:
         reason = str(odd) or type(odd).__name__
+    if not _may_be_the_apis(endpoint, result.body):
+        raise foreign(endpoint, result, "which has none of its fields", attempts)
     raise unreadable(endpoint, result, reason, _salvage(endpoint, result.body), attempts)
 
 
@@ -143,6 +145,16 @@ def _document(endpoint: Endpoint[Any], body: bytes) -> Any:
     if not isinstance(document, dict) or not isinstance(document.get(endpoint.envelope), list):
         raise ValueError(f"it holds no list under {endpoint.envelope!r}")
     return document[endpoint.envelope]
+
+
+def _may_be_the_apis(endpoint: Endpoint[Any], body: bytes) -> bool:
+    """Whether a body that can't be read may be an answer to this call: an object without any of its fields is not."""
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError):
+        return True  # cut off, as it may be
+    names = {endpoint.envelope} if endpoint.envelope else {field.name for field in attrs.fields(endpoint.answer)}
+    return not isinstance(document, dict) or not names.isdisjoint(document)
 
 
 def _salvage(endpoint: Endpoint[Any], body: bytes) -> object:

@@ -67,14 +67,20 @@ def declined(endpoint: Endpoint[Any], answer: Answer, now: int, attempts: int) -
 def unreadable(
     endpoint: Endpoint[Any], answer: Answer, reason: str, decoded: object, attempts: int
 ) -> errors.MizarError:
+    """The error of an answer that is the API's, as far as it can be told, and can't be read."""
     facts = _facts(endpoint, attempts) | {"status": answer.status, "server_says": _words(error_body(answer.body))}
     if _is_json(answer.content_type):
         message = (
             f"{endpoint.path} was done (status {answer.status}), but its answer can't be read: {_one_line(reason)}"
         )
         return errors.AnswerUnreadable(message, body=answer.body, decoded=decoded, **facts)
-    kind = answer.content_type or "no content type"
-    message = f"{endpoint.path} was answered {answer.status} with something that is not the API's ({kind})"
+    return foreign(endpoint, answer, answer.content_type or "no content type", attempts)
+
+
+def foreign(endpoint: Endpoint[Any], answer: Answer, why: str, attempts: int) -> errors.MizarError:
+    """The error of an answer that is not the API's: it says nothing about what the server did."""
+    facts = _facts(endpoint, attempts) | {"status": answer.status, "server_says": _words(error_body(answer.body))}
+    message = f"{endpoint.path} was answered {answer.status} with something that is not the API's ({why})"
     if endpoint.repeat is Repeat.HARMLESS:
         return errors.Unavailable(message, **facts)
     return errors.OutcomeUnknown(f"{message}; the server may have acted all the same", **facts)

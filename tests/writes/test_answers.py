@@ -171,3 +171,24 @@ async def test_a_position_of_another_strategy_is_not_believed_though_its_answer_
         scripted.act = of_strategy  # type: ignore[method-assign]
         scripted.script["open-position"] = [answering(scripted, position_id="1", strategy_id="`")]
         assert (await mizar.open_position(**(BTC | {"strategy_id": 2}))).position_id == 3
+
+
+async def test_a_close_that_a_proxy_answers_with_words_of_its_own_is_a_doubt_and_repeated(
+    scripted: ScriptedVenue,
+) -> None:
+    async with scripted.client() as mizar:
+        await mizar.open_position(**BTC)
+        scripted.script["close-position"] = [lambda _: (200, {"message": "maintenance"})]
+        assert (await mizar.close_position(position_id=1)).close_price == 110
+        assert not scripted.open
+
+
+@pytest.mark.parametrize("words", [{}, {"message": "maintenance"}])
+async def test_an_open_that_a_proxy_answers_with_words_of_its_own_is_looked_up(
+    scripted: ScriptedVenue, words: dict[str, str]
+) -> None:
+    async with scripted.client(deadline=10) as mizar:
+        await mizar.open_position(**BTC)
+        scripted.script["open-position"] = [lambda _: (200, words)]
+        with pytest.raises(NotOpened):
+            await mizar.open_position(**BTC)

@@ -25,10 +25,10 @@ def opens(number: int) -> list[OpenPosition]:
     return [OpenPosition(**BTC)] * number
 
 
-async def test_what_a_proxys_200_calls_closed_and_a_list_still_shows_is_closed_again(scripted: ScriptedVenue) -> None:
+async def test_what_a_false_200_calls_closed_and_a_list_still_shows_is_closed_again(scripted: ScriptedVenue) -> None:
     async with scripted.client() as mizar:
         (one, *_) = (await mizar.open_positions(opens(3))).succeeded
-        scripted.script["close-position"] = [lambda _: (200, {"message": "maintenance"})]
+        scripted.script["close-position"] = [lambda _: (200, {"position_id": "1"})]
         with pytest.raises(AnswerUnreadable):
             await mizar.close_position(position_id=one.position_id)
         report = await mizar.flatten(1, deadline=5)
