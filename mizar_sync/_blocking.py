@@ -154,6 +154,8 @@ class BlockingContextManager(AbstractContextManager[T], Generic[T]):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> bool | None:
         assert self._errand is not None
+        if self._errand.is_the_parents():  # a child that was forked in the block leaves it, and ends nothing of it
+            return None
         try:
             self._errand.finish(error)
             # Cancelled by a signal, or since the client was closed, it has cleaned up, and has nothing else to tell.

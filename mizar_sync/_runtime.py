@@ -313,6 +313,10 @@ class Errand:
         """
         self._post_and_wait(message, self._abandon, _CLEAN_UP_LIMIT)
 
+    def is_the_parents(self) -> bool:
+        """Whether this process is a child that was forked while the errand was under way."""
+        return self._thread.pid != os.getpid()
+
     def finish(self, message: object) -> None:
         """Let the coroutine go on to its end, and wait for that: an interrupt leaves afterwards, a second one now."""
         self._post_and_wait(message, functools.partial(self._go_on, message), math.inf)

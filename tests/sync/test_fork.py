@@ -138,3 +138,25 @@ def test_a_fork_while_another_thread_makes_the_first_call_leaves_both_sides_work
             thread.join()
         print(set(codes), {runtime.call(ask) for runtime in runtimes})
     """) == ["{5} {'answer'}"]
+
+
+@pytest.mark.parametrize(
+    ("child", "code"),
+    [("sys.exit(7)", 7), ("raise SystemExit(7)", 7), ("pass", 7)],
+    ids=["exits", "ends by an exception", "leaves the block"],
+)
+def test_a_child_forked_inside_a_block_leaves_it_and_ends_nothing_of_its_parent(child: str, code: int) -> None:
+    assert forked(f"""
+        import contextlib, os, sys
+        from mizar_sync._blocking import BlockingContextManager
+        runtime = Runtime()
+        @contextlib.asynccontextmanager
+        async def block():
+            try: yield
+            finally: print("the parent's block has ended", flush=True)
+        with BlockingContextManager(runtime, block):
+            pid = os.fork()
+            if pid == 0: {child}
+            else: print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
+        if pid == 0: sys.exit(7)
+    """) == [str(code), "the parent's block has ended"]
