@@ -195,7 +195,7 @@ class Flattener:
         self._view = view
         self._account = view.account
 
-    def _of(self, watch: Watch, until: float, guard: Guard | None = None) -> Flatten:
+    def of(self, watch: Watch, until: float, guard: Guard | None = None) -> Flatten:
         return Flatten(self._view, watch, until, guard)
 
     async def one(self, strategy_id: int, patience: float) -> FlattenReport:
@@ -204,7 +204,7 @@ class Flattener:
         self._view.channel.check_open()
         watch = self._account.watch(strategy_id)
         watch.door.shut(FLATTENED)
-        return await flattened(self._of(watch, loop_time() + patience))
+        return await flattened(self.of(watch, loop_time() + patience))
 
     async def every(self, patience: float) -> FlattenReport:
         """Flatten every strategy of the key. New ones may open again once it is known which there are."""
@@ -234,7 +234,7 @@ class Flattener:
     def _of_all(self, watches: dict[int, Watch], until: float) -> list[Flatten]:
         for watch in watches.values():
             watch.door.shut(FLATTENED)
-        return [self._of(watches[strategy_id], until) for strategy_id in sorted(watches)]
+        return [self.of(watches[strategy_id], until) for strategy_id in sorted(watches)]
 
     async def _strategies(self, until: float) -> list[Strategy] | MizarError:
         """The strategies of the key, or why they can't be known; no failure of this ends what is being closed."""
@@ -252,15 +252,13 @@ class Flattener:
         """Close, when the block ends, what this client has opened for the strategy since it began."""
         self._view.channel.check_open()
         watch = self._account.watch(strategy_id)
-        with ending_on_signals(self._view.channel) as guarded:
-            guard = watch.guards.begin(self._view.channel, next(self._account.numbers))
+        guard = watch.guards.begin(self._view.channel, next(self._account.numbers))
+        with ending_on_signals(self._view.channel, _ClosingBehind(self, watch, guard)) as guarded:
             try:
                 yield
             finally:
-                watch.door.shut(guard)
-                flatten = self._of(watch, loop_time() + GUARD_PATIENCE, guard)
                 try:
-                    await guarded.clean_up(lambda: _shielded(flatten))
+                    await guarded.clean_up()
                 finally:
                     watch.guards.end(guard)
                     guarded.afterwards(lambda: watch.door.open(guard))
@@ -270,9 +268,18 @@ class Flattener:
         self._account.watch(strategy_id).door.open(FLATTENED)
 
 
-async def _shielded(flatten: Flatten) -> None:
-    with anyio.CancelScope(shield=True):
-        await flattened(flatten)
+class _ClosingBehind:
+    """Closes what a block has opened, within a time that begins with the first try."""
+
+    def __init__(self, flattener: Flattener, watch: Watch, guard: Guard) -> None:
+        self._flattener, self._watch, self._guard = flattener, watch, guard
+        self._until = 0.0
+
+    async def __call__(self) -> None:
+        self._watch.door.shut(self._guard)
+        self._until = self._until or loop_time() + GUARD_PATIENCE
+        with anyio.CancelScope(shield=True):
+            await flattened(self._flattener.of(self._watch, self._until, self._guard))
 
 
 def _not_asked(strategies: list[Strategy] | MizarError) -> str:

@@ -55,22 +55,40 @@ class Guarded:
     cancelled: bool = False
     clients: list[object] = attrs.field(factory=list)
     """Whose guards they are."""
+    works: list[Callable[[], Awaitable[object]]] = attrs.field(factory=list)
+    """What closes behind each of the blocks, the innermost last."""
+    closing: asyncio.Task[None] | None = None
 
     def end(self) -> None:
         """Cancel the task once, unless it cleans up; then it is cancelled when it leaves the guard."""
         if not self.cancelled and not self.cleaning:
             self.cancelled = True
             self.task.cancel()
+            self.loop.call_later(_CHANCE, self._insist)
+
+    def _insist(self) -> None:
+        """Close behind a block that has swallowed its cancellation, though it goes on."""
+        if self.works and not self.cleaning:
+            self.closing = self.loop.create_task(self._close_behind())
+
+    async def _close_behind(self) -> None:
+        for work in reversed(self.works):
+            try:
+                await work()
+            except Exception as error:  # noqa: BLE001 - the other blocks are closed behind all the same
+                _signals.tell(error)
+        _signals.give_up(self)
 
     def end_from_anywhere(self) -> None:
         with contextlib.suppress(RuntimeError):  # its loop has ended
             self.loop.call_soon_threadsafe(self.end)
 
-    async def clean_up(self, work: Callable[[], Awaitable[object]]) -> None:
-        """Do the work of a clean-up to its end, again if somebody cancels it: no signal does.
+    async def clean_up(self) -> None:
+        """Close behind the innermost block, to the end: again if somebody cancels it, which no signal does.
 
         `asyncio.run` cancels every task once the first one has ended. The cancellation leaves afterwards.
         """
+        work = self.works.pop()
         before, self.cleaning = self.cleaning, True
         cancelled: asyncio.CancelledError | None = None
         try:
@@ -171,15 +189,17 @@ class _Signals:
         for guarded in list(self.guarded.values()):
             guarded.end_from_anywhere()
 
-    def enter(self, task: asyncio.Task[Any], client: object) -> Guarded:
+    def enter(self, task: asyncio.Task[Any], client: object, work: Callable[[], Awaitable[object]]) -> Guarded:
         guarded = self.guarded.setdefault(task, Guarded(task, task.get_loop()))
         guarded.clients.append(client)
+        guarded.works.append(work)
         if self.ending is not None:
             guarded.end()
         return guarded
 
     def leave(self, guarded: Guarded) -> None:
         guarded.clients.pop()
+        del guarded.works[len(guarded.clients) :]
         if not guarded.clients:
             self.guarded.pop(guarded.task, None)
         if self.ending is None:
@@ -189,6 +209,12 @@ class _Signals:
             self.leaving.add(guarded.task)
             guarded.task.add_done_callback(self.done)
             self.raise_again_in_time()
+
+    def give_up(self, guarded: Guarded) -> None:
+        """Everything behind the task's blocks is closed: whether it leaves them does not matter any more."""
+        self.guarded.pop(guarded.task, None)
+        if not self.guarded and not self.leaving and not self.unwinding:
+            self.raise_again()
 
     def done(self, task: asyncio.Task[Any]) -> None:
         self.leaving.discard(task)
@@ -245,15 +271,17 @@ def _installed(replaceable: Collection[Any]) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def ending_on_signals(client: object = None) -> Iterator[Guarded]:
+def ending_on_signals(client: object, work: Callable[[], Awaitable[object]]) -> Iterator[Guarded]:
     """Around a guard and its clean-up: SIGTERM and SIGINT end the running task, and the process after the last guard.
 
-    What is given to `clean_up` of the value is not cancelled. In the main thread handlers are set where the
-    program has none of its own; in others it is for the main thread to have set them.
+    The block ends with the `clean_up` of the value, which does the work and is not cancelled. A block that swallows
+    its cancellation has its chance too; then the work is done behind its back, and the process ends. So it may be done
+    twice. In the main thread handlers are set where the program has none of its own; in others it is for the main
+    thread to have set them.
     """
     task = asyncio.current_task()
     assert task is not None
-    guarded = _signals.enter(task, client)
+    guarded = _signals.enter(task, client, work)
     try:
         with _installed((signal.SIG_DFL, signal.default_int_handler)):
             yield guarded
@@ -296,7 +324,7 @@ async def end_guards_of(client: object) -> None:
     for one in others:
         one.end_from_anywhere()
     for _ in range(_LOOKS):
-        if not any(client in one.clients and one.loop.is_running() for one in others):
+        if not any(client in one.clients and one.loop.is_running() and guarded_task(one.task) for one in others):
             break
         await asyncio.sleep(_GLANCE)
 

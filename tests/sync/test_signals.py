@@ -253,6 +253,28 @@ async def test_code_that_goes_on_after_a_signal_has_ended_its_guard_is_ended_wit
     assert await ends_flat(texts[way], venue) == ""
 
 
+async def test_a_block_that_swallows_every_cancellation_is_closed_behind_and_its_process_ends(
+    venue: RunningVenue,
+) -> None:
+    text = """
+        import asyncio
+        from mizar_async._writes import signals
+        signals._CHANCE = 0.5
+        async def main():
+            mizar = AsyncMizar()
+            async with mizar.closing_positions(STRATEGY):
+                await mizar.open_position(**ASK)
+                ready()
+                while True:
+                    try:
+                        await asyncio.sleep(0.01)
+                        await mizar.open_position(**ASK)
+                    except BaseException: pass
+        asyncio.run(main())
+        """
+    assert await ends_flat(text, venue) == ""
+
+
 async def test_a_handler_of_the_programs_own_is_left_alone(venue: RunningVenue) -> None:
     text = """
         import asyncio, signal, sys
@@ -309,11 +331,11 @@ async def test_what_a_guard_could_not_close_is_logged_before_the_process_ends(ve
     text = """
         import asyncio
         async def main():
-            with ending_on_signals(), ending_on_signals() as guarded:
+            async def close(): raise NotFlat("not flat after 60 s: position 17 is open")
+            with ending_on_signals(None, close), ending_on_signals(None, close) as guarded:
                 ready()
-                async def clean_up(): raise NotFlat("not flat after 60 s: position 17 is open")
                 try: await asyncio.sleep(3600)
-                finally: await guarded.clean_up(clean_up)
+                finally: await guarded.clean_up()
         asyncio.run(main())
         """
     async with trading(text, venue) as script:
