@@ -204,22 +204,27 @@ class LoopThread:
         await aclose()
 
 
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """What makes the loop: uvloop if it is installed, without the threads that it looks names up in.
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
+    """What makes the loop: uvloop if it is installed, or asyncio's, with look-ups of names of our own.
 
-    When a forked child ends, libuv waits for them, which are its parent's, and crashes.
+    uvloop does them in threads of libuv: when a forked child ends, libuv waits for those, which are its parent's, and
+    crashes. And once the main thread has ended no executor takes work any more, while a thread of the program may
+    still have positions to close: then a name is looked up here, which holds up the loop and nothing else.
     """
-    if importlib.util.find_spec("uvloop") is None:
-        return None
-    import uvloop
+    base: Any = getattr(asyncio, "ProactorEventLoop", asyncio.SelectorEventLoop)  # on Windows, and elsewhere
+    if importlib.util.find_spec("uvloop") is not None:
+        base = importlib.import_module("uvloop").Loop
 
-    class Loop(uvloop.Loop):
+    class Loop(base):  # type: ignore[misc]
         async def getaddrinfo(self, host: Any, port: Any, *, flags: int = 0, **kind: Any) -> Any:
             look_up = functools.partial(socket.getaddrinfo, host, port, **kind)
-            try:
+            with contextlib.suppress(socket.gaierror):  # a name, which takes time
                 return look_up(flags=flags | socket.AI_NUMERICHOST)
-            except socket.gaierror:  # a name, which takes time
-                return await self.run_in_executor(None, functools.partial(look_up, flags=flags))
+            try:
+                looking = self.run_in_executor(None, functools.partial(look_up, flags=flags))
+            except RuntimeError:
+                return look_up(flags=flags)
+            return await looking
 
     return Loop
 

@@ -79,8 +79,15 @@ class Channel:
         Raises NotSent or InvalidInput if there can be no connections.
         """
         self.check_open()
-        await (await self._made()).ready()
-        return loop_time() + deadline
+        try:
+            await (await self._made()).ready()
+        except MizarError:
+            raise
+        except Exception as failure:  # noqa: BLE001 - whatever a machine can't do for a connection, nothing left it
+            reason = f"{type(failure).__name__}: {failure}"
+        else:
+            return loop_time() + deadline
+        raise NotSent(f"not sent: no connection can be made ready ({reason})")
 
     def check_open(self) -> None:
         """Raise NotSent if the client was closed."""

@@ -28,8 +28,14 @@ _loaded = False
 
 async def load() -> None:
     """Import what calls may need, if that is not done yet; other work of the loop goes on meanwhile."""
-    if not _loaded:
-        await asyncio.to_thread(_load)
+    if _loaded:
+        return
+    try:
+        loading = asyncio.get_running_loop().run_in_executor(None, _load)
+    except RuntimeError:  # the main thread has ended, and no other is started any more
+        _load()
+    else:
+        await loading
 
 
 def _load() -> None:

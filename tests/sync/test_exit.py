@@ -130,3 +130,20 @@ def test_a_forgotten_client_with_a_connection_open_is_collected_in_silence(cycle
             print("collected")
     """)
     assert ended.out == "collected\n"
+
+
+def test_a_thread_that_outlives_the_main_thread_can_still_load_look_up_names_and_call() -> None:
+    ended = run_script("""
+        import asyncio, threading
+        from mizar_async._wire.loading import load
+        runtime = Runtime()
+        runtime.call(nothing)
+        async def look_up():
+            return bool(await asyncio.get_running_loop().getaddrinfo("localhost", 80))
+        def outliving():
+            threading.main_thread().join()
+            runtime.call(load)
+            print(runtime.call(look_up), runtime.call(ask))
+        threading.Thread(target=outliving).start()
+    """)
+    assert (ended.code, ended.out, ended.err) == (0, "True answer\n", "")
