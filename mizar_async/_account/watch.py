@@ -197,7 +197,8 @@ class Watch:
         for verdict in verdicts:
             match verdict:
                 case closes.Gone(position_id):
-                    position = self._shared.positions.get(position_id)
+                    known = (call.positions.get(position_id) for call in self._closes.values())
+                    position = self._shared.positions.get(position_id) or next((one for one in known if one), None)
                     if position is not None:
                         self.closed(unseen(position), now, certain=False)
                 case closes.AllClosed(number):

@@ -338,7 +338,8 @@ class FaultyProxy:
     async def _frozen(self, seen: Seen) -> bytes:
         """The list of a replica that has stood still, where what its client was told gives it away."""
         then = time.time() * 1000 - self._rng.uniform(2.0, 10.0) * 1000
-        before = seen.at - 2 * self.timeout
+        # Told so long before the client asked that the lag of a list can't explain it, however slow the machine is.
+        before = seen.at - LONGEST_LAG - 2 * self.timeout - 1.0
         # What was open when a close-all was sent may have been closed by it, as far as the client can tell.
         swept = max((one.at for one in self.seen if one.call == "close-all-positions"), default=float("-inf"))
         given_away = any(

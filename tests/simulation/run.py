@@ -194,7 +194,7 @@ class Run:
 
     def violations(self) -> list[str]:
         self._begin()
-        self.time.run(until=3000)
+        self.time.run(until=100_000)  # it ends when all is done: one that is cut off would have lost what is under way
         self._watch_on()
         self._check_what_is_known()
         complaints = [*self.complaints, *self.closer.complaints]
