@@ -126,15 +126,7 @@ class ClosingAll(Attempt[list[ClosedPosition]]):
         return await self._looked_at(doubt, closed)
 
     async def _attempt(self, attempts: int) -> list[ClosedPosition]:
-        return await self._view.channel.attempt(
-            CLOSE_ALL,
-            self._request,
-            lane=Lane.CLOSES,
-            attempts=attempts,
-            options=self._view.options,
-            until=self._until,
-            notes=self,
-        )
+        return await self._view.attempt(CLOSE_ALL, self._request, Lane.CLOSES, attempts, self._until, self)
 
     def leaving(self, attempts: int, at: float, timeout: float) -> None:
         pair = f" {self._ask.base_asset}/{self._ask.quote_asset}" if self._ask.base_asset else ""

@@ -74,15 +74,7 @@ class Closing(Attempt[ClosedPosition]):
 
     async def _attempt(self, attempts: int) -> ClosedPosition:
         try:
-            return await self._view.channel.attempt(
-                CLOSE_POSITION,
-                self._request,
-                lane=Lane.CLOSES,
-                attempts=attempts,
-                options=self._view.options,
-                until=self._until,
-                notes=self,
-            )
+            return await self._view.attempt(CLOSE_POSITION, self._request, Lane.CLOSES, attempts, self._until, self)
         except OutcomeUnknown:
             if self._place is not None:
                 self._place.give_back()

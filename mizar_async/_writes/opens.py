@@ -62,15 +62,7 @@ class Opening(Attempt[Position]):
 
     async def _attempt(self, attempts: int) -> Position:
         try:
-            return await self._view.channel.attempt(
-                OPEN_POSITION,
-                self._request,
-                lane=Lane.OTHERS,
-                attempts=attempts,
-                options=self._view.options,
-                until=self._until,
-                notes=self,
-            )
+            return await self._view.attempt(OPEN_POSITION, self._request, Lane.OTHERS, attempts, self._until, self)
         except (OutcomeUnknown, AnswerUnreadable) as failure:
             doubt = failure
         return await self._looked_up(doubt)

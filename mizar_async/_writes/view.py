@@ -8,8 +8,10 @@ import attrs
 
 from .._account.account import Account
 from .._api.endpoints import Endpoint
+from .._api.exchange import Request
 from .._options import Options
-from .._wire.channel import Channel
+from .._wire.channel import Attempt, Channel
+from .._wire.rate_limit import Lane
 from .follow_up import FollowUp
 from .listings import Listings
 
@@ -41,6 +43,14 @@ class View:
     async def perform(self, endpoint: Endpoint[T], ask: object) -> T:
         """Make a call that needs no follow-up."""
         return await self.channel.perform(endpoint, ask, self.options)
+
+    async def attempt(
+        self, endpoint: Endpoint[T], request: Request, lane: Lane, attempts: int, until: float, notes: Attempt[T]
+    ) -> T:
+        """Make one attempt of a call that is followed up, with these options."""
+        return await self.channel.attempt(
+            endpoint, request, lane=lane, attempts=attempts, options=self.options, until=until, notes=notes
+        )
 
     def but(self, **changes: Any) -> View:
         """The same client with some options changed; None changes nothing."""
