@@ -24,8 +24,8 @@ def tests(session: nox.Session) -> None:
         session.run("pytest", *session.posargs)
         return
     session.run("coverage", "erase")
-    # One more than two cores, since many tests wait: for processes that start, and for servers that never answer.
-    session.run("pytest", "-n", "3", "--dist", "worksteal", "--cov", "--cov-report=", "tests")
+    # More than there are cores, since many tests wait: for settle times, and for servers that never answer.
+    session.run("pytest", "-n", "6", "--dist", "worksteal", "--cov", "--cov-report=", "tests")
     session.run("coverage", "report", "--fail-under=90")
     session.run("coverage", "report", "--fail-under=95", "--omit=mizar_async/paper/*,mizar_async/cli/*")
 

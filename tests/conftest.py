@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Callable
+import sys
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any, cast
 
 import pytest
 from hypothesis import settings
@@ -28,16 +31,6 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave out of the coverage what would take three times as long in it and covers nothing that others do not.
-
-    Mutants are not our code, and endless runs take the same lines a million times.
-    """
-    for item in items:
-        if item.path.name == "test_mutants.py" or "endless_run" in item.name:
-            item.add_marker(pytest.mark.no_cover)
-
-
 def pytest_asyncio_loop_factories(item: pytest.Item) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
     """What is marked `virtual_time` runs in a loop whose clock jumps, so that back-off and settle times take none."""
     if item.get_closest_marker("virtual_time"):
@@ -57,6 +50,18 @@ def _no_settings_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
         "SSL_CERT_FILE",
     ):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def unmeasured(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No coverage: it would take three times as long, and the test covers nothing that others do not."""
+    monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
+    before = sys.gettrace(), threading.gettrace()
+    sys.settrace(None)
+    threading.settrace(cast(Any, None))
+    yield
+    sys.settrace(before[0])
+    threading.settrace(cast(Any, before[1]))
 
 
 @pytest.fixture

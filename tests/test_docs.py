@@ -10,6 +10,8 @@ import pytest
 
 from .venues import ROOT
 
+pytestmark = pytest.mark.usefixtures("unmeasured")
+
 README = (ROOT / "README.md").read_text()
 EXAMPLES = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 

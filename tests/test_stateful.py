@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, rule
@@ -77,5 +78,5 @@ class Trading(RuleBasedStateMachine):
         assert self.mizar.unclaimed_positions(1) == []
 
 
-TestTrading = Trading.TestCase
+TestTrading = pytest.mark.usefixtures("unmeasured")(Trading.TestCase)
 TestTrading.settings = settings(max_examples=25, stateful_step_count=30, deadline=None)

@@ -50,7 +50,8 @@ nothing vanishes by it.
 
 What a close-all may have closed unseen is *swept*: what it meets in flight or in doubt, and what is sent before it
 can act no more. Absent becomes Undecidable for the attempt, and for its equals once it takes a position that may have
-been theirs.
+been theirs. So it does for all that was sent before something was reported, once an answer has named what was another's
+for certain: whoever opened that may have been told another's, too.
 
 Why alike attempts trade. A position adopted by inference may prove to be another's, by a late answer, or because an
 attempt that heard "yes" finds none left. Its holder keeps it, and the other waits on in the holder's place: the two
@@ -153,6 +154,7 @@ class Ledger:
         self._lag = 0.0
         self._longest = 0.0  # window, lag included
         self._clock_on = True
+        self._answers_err = False  # one named what was another's for certain
         self._proven_at = -math.inf  # when the last fresh listing was asked for
         self._last_proof = -math.inf  # the same, if no later listing was stale
         self._was_cut = False
@@ -340,6 +342,7 @@ class Ledger:
             self._join_doubt(holder)
             self._count_as_undecided(holder)
         elif attempt.in_flight:
+            self._answers_err = True
             self._put_in_doubt(attempt, event.at, said_yes=False)
 
     def _refuse(self, event: Refused) -> list[Verdict]:
@@ -384,8 +387,8 @@ class Ledger:
             self._swept_until = max(self._swept_until, event.until)
             self._known.sweep()
 
-    def _swept(self, attempt: Attempt) -> bool:
-        return self._met_by_a_sweep(attempt) or attempt.sequence < attempt.alike.swept_below
+    def _perhaps_unseen(self, attempt: Attempt) -> bool:
+        return self._met_by_a_sweep(attempt) or attempt.sequence < attempt.alike.unsure_below
 
     def _met_by_a_sweep(self, attempt: Attempt) -> bool:
         return bool(self._sweeps) or attempt.sent < self._swept_until
@@ -568,8 +571,8 @@ class Ledger:
     def _adopt(self, attempt: Attempt, position: Sighting) -> Opened:
         alike = attempt.alike
         self._take_out(position.position_id)
-        if self._swept(attempt):
-            alike.swept_below = max(alike.swept_below, position.sequence)
+        if self._perhaps_unseen(attempt):
+            alike.unsure_below = max(alike.unsure_below, position.sequence)
         alike.holders[position.position_id] = attempt
         for near, seen in list(self._strays(attempt)):
             if seen[1] < position.sequence:
@@ -632,7 +635,14 @@ class Ledger:
                 self._known.untold[position.position_id] = attempts
             return []
         self._known.others[position.position_id] = position
+        if new and self._answers_err:
+            self._suspect(position)
         return [Unclaimed(position.position_id, attempts)] if new else []
+
+    def _suspect(self, position: Sighting) -> None:
+        """Whoever opened it may have been told another's, so that one of its equals is left with none."""
+        if position.kind and (alike := self._sizes.asked_for(position.kind)):
+            alike.unsure_below = self._sequence + 1
 
     def _conclude_all(self) -> list[Verdict]:
         """End the attempts whose absence the list has proven."""
@@ -682,7 +692,7 @@ class Ledger:
 
     def _holder_to_trade_with(self, attempt: Attempt) -> Attempt | None:
         """Who opened nothing for certain, yet was given what an attempt that heard yes may have opened."""
-        unseen = attempt.others_close or self._swept(attempt) or self._candidates(attempt)
+        unseen = attempt.others_close or self._perhaps_unseen(attempt) or self._candidates(attempt)
         if unseen or not attempt.said_yes:
             return None
         holders = (holder for holder in attempt.alike.holders.values() if not holder.said_yes)
@@ -712,7 +722,7 @@ class Ledger:
         return Absent(number, waited_for)
 
     def _undecidable(self, attempt: Attempt) -> bool:
-        if attempt.said_yes or attempt.others_close or self._swept(attempt):
+        if attempt.said_yes or attempt.others_close or self._perhaps_unseen(attempt):
             return True
         # Who took another's place in a trade may own what was reported while that other was content.
         reported = any(near.reported > attempt.sequence for near in attempt.alike.near.around)

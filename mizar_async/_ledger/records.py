@@ -127,7 +127,7 @@ class Alike:
     holders: dict[int, Attempt] = attrs.field(factory=dict)  # by the position that they were given by inference
     waiting: dict[int, Sighting] = attrs.field(factory=dict)
     order: list[tuple[float, int, int]] = attrs.field(factory=list)
-    swept_below: int = 0
+    unsure_below: int = 0  # what was sent before may have opened what is never seen as theirs
     size: float = attrs.field(init=False, default=0.0)
 
     def __attrs_post_init__(self) -> None:

@@ -1,7 +1,8 @@
 """The server's clock, as far as answers tell: bounds of (its time - our timeline), in seconds. Pure.
 
 Every answer that carries server time was written between sending and getting it, which bounds the offset from both
-sides; the bounds of many answers are intersected, and widen as the clocks drift apart.
+sides; the bounds of many answers are intersected, and widen as the clocks drift apart. Behind a balancer several
+hosts answer, each by a clock of its own: the bounds hold for all that are within `HOSTS_APART` of each other.
 
 It is off, and knows nothing, until two samples at least a second apart show that the server's clock runs at our
 rate: a venue that is sped up would date positions wrongly. Samples that contradict each other later switch it off
@@ -15,6 +16,9 @@ from typing import Final
 
 DRIFT: Final = 2e-4
 """Seconds that two clocks may drift apart in one second; quartz is ten times better."""
+
+HOSTS_APART: Final = 0.1
+"""Seconds between the clocks of the server's hosts that are taken to be one clock."""
 
 APART: Final = 1.0
 SLOWEST, FASTEST = 0.5, 2.0  # a rate between these is ours once the offsets agree; others are too far to be noise
@@ -44,7 +48,7 @@ class ServerClock:
 
     def sample(self, sent: float, got: float, ms: int) -> None:
         """Learn from an answer that was written at `ms` by the server's clock, a whole number of milliseconds."""
-        lowest, highest = ms / 1000 - got, (ms + 1) / 1000 - sent
+        lowest, highest = _bounds(sent, got, ms)
         widened = DRIFT * max(0.0, got - self._sampled_at) if self._first else math.inf
         lowest, highest = max(lowest, self._lowest - widened), min(highest, self._highest + widened)
         if self._first is None or lowest > highest:
@@ -65,7 +69,7 @@ class ServerClock:
     def _begin(self, sent: float, got: float, ms: int) -> None:
         self.on = False
         self._first = sent, got, ms
-        self._lowest, self._highest = ms / 1000 - got, (ms + 1) / 1000 - sent
+        self._lowest, self._highest = _bounds(sent, got, ms)
         self._sampled_at = got
 
     def _runs_at_our_rate(self, sent: float, got: float, ms: int) -> bool:
@@ -75,3 +79,7 @@ class ServerClock:
         if apart < APART:
             return False
         return (served - 0.001) / (got - first_sent) > SLOWEST and (served + 0.001) / apart < FASTEST
+
+
+def _bounds(sent: float, got: float, ms: int) -> tuple[float, float]:
+    return ms / 1000 - got - HOSTS_APART, (ms + 1) / 1000 - sent + HOSTS_APART

@@ -26,6 +26,7 @@ from mizar_async._ledger.ledger import (
     Sending,
 )
 
+pytestmark = pytest.mark.usefixtures("unmeasured")
 KIND = Kind("BTC", "USDT", Decimal("0.3"), True)
 EVER = -math.inf, math.inf
 BEFORE = -5.0, -4.0

@@ -820,6 +820,26 @@ def test_an_answer_that_names_what_was_listed_after_the_sending_is_believed(ledg
     assert ledger.take(Answered(1, 6, 1.5)) == [Opened(1, 6, waited_for=True)]
 
 
+@pytest.mark.parametrize(
+    ("err", "end"),
+    [(False, Absent(4, waited_for=True)), (True, Undecidable(4, waited_for=True, candidates=()))],
+    ids=["no answer has named another's", "an answer has named another's"],
+)
+def test_whoever_opened_what_is_reported_may_have_been_told_anothers(ledger: Ledger, err: bool, end: Verdict) -> None:
+    send(ledger, 1)
+    ledger.take(Answered(1, 6, 1.2))
+    if err:
+        send(ledger, 2)
+        ledger.take(Answered(2, 6, 1.3))
+        ledger.take(Refused(2))
+    send(ledger, 3, at=2.0)
+    assert listed(ledger, 2.1, 5, 6, 7) == []
+    send(ledger, 4, at=2.3)
+    assert ledger.take(Answered(3, 8, 2.4)) == [Opened(3, 8, waited_for=True), Unclaimed(7, ())]  # perhaps 4 opened 8
+    doubt(ledger, 4, at=12.3)
+    assert listed(ledger, 30.0, 5, 6, 7, 8) == [end]
+
+
 def test_an_answer_that_is_not_believed_says_nothing_of_ids(ledger: Ledger) -> None:
     send(ledger, 1)
     ledger.take(Answered(1, 6, 1.2))
@@ -949,14 +969,15 @@ def doubt_and_find(ledger: Ledger, cycle: int, now: float) -> None:
         listed(ledger, now + 20, cycle, Row(cycle + 1, OTHER, *EVER))
 
 
+@pytest.mark.usefixtures("unmeasured")
 @pytest.mark.parametrize("live", [open_and_close, open_and_sweep, doubt_and_find])
 def test_an_endless_run_needs_constant_memory(live: Callable[[Ledger, int, float], None]) -> None:
     ledger = Ledger()
     listed(ledger, 0.0)
     sizes = []
-    for cycle in range(1, 100_001):
+    for cycle in range(1, 20_001):
         live(ledger, cycle, cycle * 2.0)
-        if cycle in (10_000, 100_000):
+        if cycle in (2_000, 20_000):
             sizes.append(size_of(ledger))
     assert sizes[1] <= sizes[0] * 1.1 + 100
 
@@ -970,7 +991,7 @@ def test_the_clock_is_off_until_two_samples_a_second_apart_agree() -> None:
     clock.sample(1.2, 1.3, 6_250)
     assert clock.on
     earliest, latest = clock.when(5_050, 1.3)
-    assert -0.01 < earliest < 0.05 < latest < 0.11
+    assert -0.11 < earliest < -0.05 < 0.15 < latest < 0.21
 
 
 @pytest.mark.parametrize("rate", [0.1, 1.5, 3.0, 60.0])
@@ -994,7 +1015,18 @@ def test_a_clock_that_contradicts_itself_is_off_until_two_new_samples_agree() ->
     clock.sample(5.0, 5.01, 11_000)
     assert clock.on
     earliest, latest = clock.when(10_000, 5.0)
-    assert 3.9 < earliest < 4.0 < latest < 4.1
+    assert 3.8 < earliest < 3.9
+    assert 4.1 < latest < 4.2
+
+
+def test_hosts_a_tenth_of_a_second_apart_are_one_clock() -> None:
+    clock = ServerClock()
+    for second in range(10):
+        clock.sample(second, second + 0.001, second * 1000 + 100 * (second % 2))
+        assert clock.on == (second > 1)
+    for ms in (5_000, 5_100):
+        earliest, latest = clock.when(ms, 10.0)
+        assert earliest <= 5.0 <= latest
 
 
 @given(st.floats(-1e5, 1e5), st.floats(-1e-4, 1e-4), st.lists(st.floats(0.01, 20), min_size=3, max_size=30))
@@ -1017,4 +1049,4 @@ def test_its_clock_says_in_its_repr_what_it_knows() -> None:
     assert repr(clock) == "<ServerClock: off>"
     clock.sample(0.0, 0.0, 2_000)
     clock.sample(2.0, 2.0, 4_000)
-    assert repr(clock) == "<ServerClock: offset 2.000 to 2.001 s>"
+    assert repr(clock) == "<ServerClock: offset 1.900 to 2.101 s>"

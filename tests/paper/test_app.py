@@ -417,6 +417,7 @@ JSON = st.recursive(
 )
 
 
+@pytest.mark.usefixtures("unmeasured")
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=300)
 @given(
     path=st.sampled_from([row.path for row in ENDPOINTS if row.method == "POST"]),

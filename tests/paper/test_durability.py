@@ -15,6 +15,7 @@ from mizar_async._api.trading import ClosedPosition
 from ..venues import VenueProcess
 from .conftest import OPEN, STRATEGY
 
+pytestmark = pytest.mark.usefixtures("unmeasured")
 TIMES = 20 if os.environ.get("MIZAR_FAULTS_FULL") else 3
 
 

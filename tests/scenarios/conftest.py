@@ -38,6 +38,11 @@ STRATEGY: Final[dict[str, Any]] = {
 }
 
 
+@pytest.fixture(autouse=True)
+def _unmeasured(unmeasured: None) -> None:
+    """Neither the clients nor their venues: other tests cover both."""
+
+
 @attrs.frozen
 class Scene:
     """A venue in a process of its own, the proxy before it, and a client that has published strategy 1."""

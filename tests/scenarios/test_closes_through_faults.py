@@ -26,7 +26,7 @@ def times_closed(scenery: Scene) -> dict[int, int]:
 @pytest.mark.parametrize("rate", [1 / 3, 2 / 3], ids=["a_third_fails", "two_thirds_fail"])
 async def test_every_close_ends_with_its_position_closed_once(rate: float, tmp_path: Path) -> None:
     async with scene(tmp_path, seed=11) as scenery:
-        position_ids = await opened(scenery.mizar, 1_000 if FULL else 30)
+        position_ids = await opened(scenery.mizar, 1_000 if FULL else 12)
         scenery.proxy.rate = rate
         result = await scenery.mizar.close_positions(position_ids)
         scenery.proxy.rate = 0.0

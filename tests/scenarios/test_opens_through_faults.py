@@ -27,9 +27,9 @@ class Row:
 
 ROWS = {
     "a_third_fails": Row(10_000 if FULL else 300, 1 / 3, False, 1),
-    "a_third_fails_and_the_absent_are_sent_again": Row(10_000 if FULL else 60, 1 / 3, True, 2),
+    "a_third_fails_and_the_absent_are_sent_again": Row(10_000 if FULL else 40, 1 / 3, True, 2),
     "two_thirds_fail": Row(500 if FULL else 60, 2 / 3, False, 3),
-    "two_thirds_fail_and_the_absent_are_sent_again": Row(500 if FULL else 20, 2 / 3, True, 4),
+    "two_thirds_fail_and_the_absent_are_sent_again": Row(500 if FULL else 12, 2 / 3, True, 4),
 }
 
 

@@ -51,7 +51,9 @@ def _execute(name: str, text: str) -> ModuleType:
 _WINDOW_END = "max(at, attempt.sent + attempt.timeout) + attempt.settle_time"
 _REPORT = "return [Unclaimed(position.position_id, attempts)] if new else []"
 _PUT_AWAY = "        self._known.put_away(event.position_id, event.at, certain=event.certain)\n"
-_UNSEEN = "        if attempt.said_yes or attempt.others_close or self._swept(attempt):\n            return True\n"
+_UNSEEN = (
+    "        if attempt.said_yes or attempt.others_close or self._perhaps_unseen(attempt):\n            return True\n"
+)
 _SWEPT = "if event.until > self._sweeps.pop(event.sweep, -math.inf):\n            self._swept_until = max(self._swept_until, event.until)"
 _SWEPT_AT_ONCE = "began = self._sweeps.pop(event.sweep, -math.inf)\n        if event.until > began:\n            self._swept_until = max(self._swept_until, began)"
 _MET = "return bool(self._sweeps) or attempt.sent < self._swept_until"
@@ -104,7 +106,7 @@ MUTANTS = [
     Mutant("a close-all under way taints nothing", _MET, "return attempt.sent < self._swept_until"),
     Mutant("a close-all acts only until it is given up", _SWEPT, _SWEPT_AT_ONCE),
     Mutant("a close-all that was refused taints", "if event.until > self._sweeps.pop(event.sweep, -math.inf):", "if self._sweeps.pop(event.sweep, 0.0) or True:"),
-    Mutant("the taint stays with whom a position is given", " or attempt.sequence < attempt.alike.swept_below", ""),
+    Mutant("the taint stays with whom a position is given", " or attempt.sequence < attempt.alike.unsure_below", ""),
     Mutant("after a close-all all is known to be open", "        self.perhaps_closed.update(self.open)\n        self.open.clear()\n", ""),
     Mutant("open again though a close-all may act", "if not self._sweeps and asked_at - self._lag > self._swept_until:", "if True:"),
     Mutant("others close, not minded", _UNSEEN, _UNSEEN.replace("attempt.others_close or ", "")),
@@ -124,6 +126,7 @@ MUTANTS = [
     Mutant("believes an answer that names what was closed before", "if past and past.at <= attempt.sent:", "if False:"),
     Mutant("believes an answer that names what was listed before", "return first_seen > attempt.sequence", "return True"),
     Mutant("an answer that is not believed said yes", "self._put_in_doubt(attempt, event.at, said_yes=False)", "self._put_in_doubt(attempt, event.at, said_yes=True)"),
+    Mutant("an answer that is not believed says nothing of others", "            self._suspect(position)\n", "            pass\n"),
     Mutant("late answers not heard", "        if attempt is None:\n            return []\n        if not self._believes", "        if attempt is None or not attempt.in_flight:\n            return []\n        if not self._believes"),
     Mutant("replaced positions dropped", "        self._wait(position, attempt.alike.near)\n", ""),
     Mutant("who trades by an answer keeps no window of its own", "            holder.window_end = max(holder.window_end, self._window_end(attempt, event.at))\n", ""),

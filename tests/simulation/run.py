@@ -194,7 +194,7 @@ class Run:
 
     def violations(self) -> list[str]:
         self._begin()
-        self.time.run(until=100_000)  # it ends when all is done: one that is cut off would have lost what is under way
+        self.time.run(until=10_000)  # it ends when all is done: one that is cut off would have lost what is under way
         self._watch_on()
         self._check_what_is_known()
         complaints = [*self.complaints, *self.closer.complaints]
@@ -666,6 +666,8 @@ class Run:
             if self.regime.absence_is_promised and len(lost) > unsure:
                 wrong.append(f"absent, and yet opened: {lost}, and only {unsure} undecidable")
             if not self.regime.strangers_alike:
+                # Who was told another's position by an answer that lies is no call without one.
                 nameless = [n for n in lost if n in self.reports and not self.reports[n].attempts]
+                nameless = [] if self.regime.lies else nameless
                 wrong += [f"reported without the calls that it may belong to: {n}" for n in nameless]
         return wrong

@@ -102,6 +102,8 @@ the seed that is known to find a fault, and goes on to three times as many.
     believes an answer that names what was listed before  answers that lie                             1
     an answer that is not believed said yes
         test_an_answer_that_names_anothers_position_says_neither_yes_nor_no
+    an answer that is not believed says nothing of others
+        test_whoever_opened_what_is_reported_may_have_been_told_anothers
     late answers not heard
         test_a_late_answer_gives_the_position_to_an_attempt_in_doubt
     replaced positions dropped
@@ -153,6 +155,7 @@ from .mutants import MUTANTS, SHELLS, Mutant
 from .regimes import REGIMES
 from .run import Run
 
+pytestmark = pytest.mark.usefixtures("unmeasured")
 assert __doc__ is not None
 TABLE = {
     name: (regime, int(seeds or 0))

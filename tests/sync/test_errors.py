@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from .scripts import run_script, said
+
+pytestmark = pytest.mark.usefixtures("unmeasured")
 
 
 def test_the_traceback_of_a_refusal_shows_the_users_line_and_the_reason() -> None:

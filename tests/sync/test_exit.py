@@ -6,6 +6,7 @@ import pytest
 
 from .scripts import Ended, run_script
 
+pytestmark = pytest.mark.usefixtures("unmeasured")
 STRICT = ("-X", "dev", "-W", "error")
 
 

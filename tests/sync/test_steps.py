@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from .scripts import said
+
+pytestmark = pytest.mark.usefixtures("unmeasured")
 
 
 def test_an_iterator_reads_nothing_ahead() -> None:

@@ -42,11 +42,11 @@ def _threads_change_places_often() -> Iterator[None]:
     sys.setswitchinterval(before)
 
 
-@pytest.mark.usefixtures("_threads_change_places_often")
+@pytest.mark.usefixtures("unmeasured", "_threads_change_places_often")
 def test_a_thread_that_trades_disturbs_none_that_flattens_closes_all_and_asks() -> None:
     venue, over, odd = LockedVenue(), threading.Event(), list[BaseException]()
     mizar = venue.client(deadline=60.0, timeout=60.0)
-    asyncio.run(mizar.open_positions(opens(2, 500)))
+    asyncio.run(mizar.open_positions(opens(2, 100)))
 
     async def trade() -> None:
         while not over.is_set():
@@ -54,7 +54,7 @@ def test_a_thread_that_trades_disturbs_none_that_flattens_closes_all_and_asks() 
             await mizar.close_positions([position.position_id for position in result.succeeded])
 
     async def end_and_ask() -> None:
-        for _ in range(4):
+        for _ in range(2):
             mizar.resume(1)
             await mizar.open_positions(opens(1, 20))
             for work in (mizar.close_all_positions(strategy_id=1), mizar.flatten(1), mizar.reconcile(1, [])):
