@@ -36,6 +36,8 @@ ORDER = [
     "_ledger.records",
     "_ledger.sizes",
     "_ledger.known",
+    "_ledger.proof",
+    "_ledger.placing",
     "_ledger.ledger",
     "_ledger.closes",
     "_ledger.server_clock",

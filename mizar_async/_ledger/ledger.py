@@ -67,7 +67,6 @@ What is closed, gone or ended is remembered for `REMEMBERED` seconds, so that a 
 from __future__ import annotations
 
 import math
-from bisect import bisect_left, insort
 from collections import deque
 from itertools import islice
 from typing import TYPE_CHECKING, assert_never
@@ -79,13 +78,10 @@ from .events import (
     Answered,
     Closed,
     Closing,
-    Cut,
     Doubted,
     Event,
     GaveUp,
-    Kind,
     Listed,
-    Opened,
     Refused,
     Row,
     Sending,
@@ -93,45 +89,19 @@ from .events import (
     Swept,
     Unclaimed,
     Undecidable,
-    Vanished,
     Verdict,
 )
 from .known import Known
-from .records import Alike, Attempt, Sighting
-from .sizes import Sizes
+from .placing import NAMED, Placing
+from .proof import Proof, Sweeps
+from .records import Attempt, Sighting
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection
 
     from .records import Near
 
-__all__ = [
-    "Absent",
-    "Answered",
-    "Closed",
-    "Closing",
-    "Cut",
-    "Doubted",
-    "Event",
-    "GaveUp",
-    "Kind",
-    "Ledger",
-    "Listed",
-    "Opened",
-    "Refused",
-    "Row",
-    "Sending",
-    "Sweeping",
-    "Swept",
-    "Unclaimed",
-    "Undecidable",
-    "Vanished",
-    "Verdict",
-]
-
 REMEMBERED = 600.0
-HEIRS = 8  # looked at for one that nothing else may belong to
-NAMED = 100  # ids named in one verdict at most: thousands would help nobody, and cost the square of their number
 
 
 class Ledger:
@@ -148,52 +118,40 @@ class Ledger:
         self._now = -math.inf
         self._began = math.inf  # when the first attempt was sent
         self._sequence = 0
-        self._baseline: int | None = None  # the sequence number of the first listing
         self._largest_id = -1
-        self._ids_grow = True
-        self._lag = 0.0
-        self._longest = 0.0  # window, lag included
         self._clock_on = True
         self._answers_err = False  # one named what was another's for certain
-        self._proven_at = -math.inf  # when the last fresh listing was asked for
-        self._last_proof = -math.inf  # the same, if no later listing was stale
-        self._was_cut = False
-        self._sweeps: dict[int, float] = {}  # under way, and since when
-        self._swept_until = -math.inf
-        self._sizes = Sizes()
-        self._attempts: dict[int, Attempt] = {}
-        self._in_flight: dict[int, Attempt] = {}
-        self._in_doubt: dict[int, Attempt] = {}
-        self._ended: deque[Attempt] = deque()
-        self._unowned: dict[int, Sighting] = {}
         self._known = Known()
+        self._sweeps = Sweeps()
+        self._proof = Proof(self._known, self._sweeps)
+        self._placing = Placing(self._known, self._sweeps)
+        self._ended: deque[Attempt] = deque()
         self._forget_at = -math.inf
-        self._to_place: dict[Alike, None] = {}
-        self._stirred: dict[Near, None] = {}
 
     def __repr__(self) -> str:
-        counts = f"{len(self._in_flight)} in flight, {len(self._in_doubt)} in doubt, {len(self._known.open)} open"
-        return f"<Ledger: {counts}, {len(self._unowned)} unowned, proven until {self.proven_until:g}>"
+        attempts = f"{len(self.in_flight)} in flight, {len(self.in_doubt)} in doubt"
+        positions = f"{len(self._known.open)} open, {len(self._placing.unowned)} unowned"
+        return f"<Ledger: {attempts}, {positions}, proven until {self.proven_until:g}>"
 
     @property
     def in_flight(self) -> Collection[int]:
         """The attempts that have neither an answer nor a time-out yet."""
-        return self._in_flight.keys()
+        return self._placing.in_flight.keys()
 
     @property
     def in_doubt(self) -> Collection[int]:
         """The attempts that are looked for."""
-        return self._in_doubt.keys()
+        return self._placing.in_doubt.keys()
 
     @property
     def has_baseline(self) -> bool:
         """Whether a listing was taken before."""
-        return self._baseline is not None
+        return self._placing.baseline is not None
 
     @property
     def waits(self) -> bool:
         """Whether a listing would help: something is in doubt, or listed and not decided."""
-        return bool(self._in_doubt or self._unowned)
+        return bool(self._placing.in_doubt or self._placing.unowned)
 
     @property
     def open_positions(self) -> Collection[int]:
@@ -203,11 +161,11 @@ class Ledger:
     @property
     def proven_until(self) -> float:
         """The time up to which fresh listings have shown everything that was opened and was still open."""
-        return self._proven_at - self._lag
+        return self._proof.until
 
     def proves(self, asked_at: float) -> bool:
         """Whether the last listing taken was asked for then and was fresh, so that what it lacks is gone."""
-        return self._last_proof == asked_at
+        return self._proof.is_of(asked_at)
 
     def owner(self, position_id: int) -> int | None:
         """The attempt that owns the position, unless it is closed."""
@@ -223,8 +181,8 @@ class Ledger:
 
     def candidates(self, attempt: int) -> tuple[int, ...]:
         """The unowned positions that may be the attempt's, if only perhaps."""
-        found = self._attempts.get(attempt)
-        return self._candidates(found) if found and found.position is None else ()
+        found = self._placing.attempts.get(attempt)
+        return self._placing.candidates(found) if found and found.position is None else ()
 
     def take(self, event: Event) -> list[Verdict]:
         """Note what happened, and give what follows from it."""
@@ -252,16 +210,16 @@ class Ledger:
                 verdicts = self._list(event)
             case _:
                 assert_never(event)
-        return verdicts + self._settle() if self._to_place or self._stirred else verdicts
+        return verdicts + self._settle() if self._placing.to_place or self._placing.stirred else verdicts
 
     def _send(self, event: Sending) -> None:
         self._sequence += 1
         self._began = min(self._began, event.at)
-        self._lag = max(self._lag, event.listing_lag)
-        self._longest = max(self._longest, event.timeout + event.settle_time + event.listing_lag)
+        self._proof.lag = max(self._proof.lag, event.listing_lag)
+        self._placing.longest = max(self._placing.longest, event.timeout + event.settle_time + event.listing_lag)
         attempt = Attempt(
             number=event.attempt,
-            alike=self._sizes.alike(event.kind),
+            alike=self._placing.sizes.alike(event.kind),
             sequence=self._sequence,
             floor=self._largest_id,
             anchored=self.has_baseline,
@@ -271,17 +229,10 @@ class Ledger:
             lag=event.listing_lag,
             others_close=event.others_close,
         )
-        self._attempts[event.attempt] = self._in_flight[event.attempt] = attempt
-        attempt.alike.in_flight.add(attempt)
-        self._count_as_undecided(attempt)
-
-    def _count_as_undecided(self, attempt: Attempt) -> None:
-        near = attempt.alike.near
-        for oldest in (near.undecided, near.open):
-            oldest.add(attempt)
+        self._placing.add(attempt)
 
     def _answer(self, event: Answered) -> list[Verdict]:
-        attempt = self._attempts.get(event.attempt)
+        attempt = self._placing.attempts.get(event.attempt)
         if attempt is None:
             return []
         if not self._believes(attempt, event.position_id):
@@ -289,8 +240,8 @@ class Ledger:
             return []
         self._learn(attempt, event)
         if attempt.position is None:
-            del self._attempts[attempt.number]
-            return [self._give(attempt, self._claimed(event))]
+            del self._placing.attempts[attempt.number]
+            return [self._placing.give(attempt, self._claimed(event))]
         self._replace(attempt, attempt.position, event)
         return []
 
@@ -300,7 +251,7 @@ class Ledger:
         past = self._known.past.get(position_id)
         if past and past.at <= attempt.sent:
             return False
-        seen = self._unowned.get(position_id) or self._known.others.get(position_id)
+        seen = self._placing.unowned.get(position_id) or self._known.others.get(position_id)
         first_seen = seen.sequence if seen else self._known.first_seen.get(position_id, math.inf)
         return first_seen > attempt.sequence
 
@@ -308,15 +259,15 @@ class Ledger:
         """What an answer tells of ids and sizes; what no attempt fitted may fit one if they are no longer relied on."""
         self._largest_id = max(self._largest_id, event.position_id)
         grows = event.position_id > attempt.floor
-        exact = event.size is None or self._sizes.same(attempt.alike.size, float(event.size))
-        if (self._ids_grow and not grows) or (self._sizes.exact and not exact):
-            self._ids_grow = self._ids_grow and grows
-            self._sizes.exact = self._sizes.exact and exact
-            for position in self._unowned.values():
-                self._look_for_an_heir(position)
+        exact = event.size is None or self._placing.sizes.same(attempt.alike.size, float(event.size))
+        if (self._placing.ids_grow and not grows) or (self._placing.sizes.exact and not exact):
+            self._placing.ids_grow = self._placing.ids_grow and grows
+            self._placing.sizes.exact = self._placing.sizes.exact and exact
+            for position in self._placing.unowned.values():
+                self._placing.look_for_an_heir(position)
 
     def _claimed(self, event: Answered) -> Sighting:
-        return self._take_out(event.position_id) or Sighting(
+        return self._placing.take_out(event.position_id) or Sighting(
             event.position_id, None, event.position_id, self._sequence, -math.inf, math.inf, event.at
         )
 
@@ -324,52 +275,52 @@ class Ledger:
         """The attempt was given another's position: what it really opened goes to who may have opened either."""
         if event.position_id in self._known.past or not attempt.alike.holders.pop(taken.position_id, None):
             return
-        del self._attempts[attempt.number]
-        own = self._take_out(event.position_id) or self._known.others.pop(event.position_id, None)
+        del self._placing.attempts[attempt.number]
+        own = self._placing.take_out(event.position_id) or self._known.others.pop(event.position_id, None)
         position = attrs.evolve(own or taken, position_id=event.position_id, kind=attempt.alike.kind)
         position.or_else(taken)
-        self._wait(position, attempt.alike.near)
+        self._placing.wait(position, attempt.alike.near)
 
     def _dispute(self, attempt: Attempt, event: Answered) -> None:
         """The position was given away by inference: a trade. Otherwise the answer is not what was asked."""
         holder = attempt.alike.holders.get(event.position_id)
         if holder is attempt:
-            del attempt.alike.holders[event.position_id], self._attempts[attempt.number]  # confirmed
+            del attempt.alike.holders[event.position_id], self._placing.attempts[attempt.number]  # confirmed
         elif attempt.undecided and holder and holder.position and holder.position.sequence > attempt.sequence:
-            self._trade(attempt, holder)
+            self._placing.trade(attempt, holder)
             holder.or_else(attempt)
             holder.window_end = max(holder.window_end, self._window_end(attempt, event.at))
-            self._join_doubt(holder)
-            self._count_as_undecided(holder)
+            self._placing.join_doubt(holder)
+            self._placing.count_as_undecided(holder)
         elif attempt.in_flight:
             self._answers_err = True
             self._put_in_doubt(attempt, event.at, said_yes=False)
 
     def _refuse(self, event: Refused) -> list[Verdict]:
-        attempt = self._attempts.get(event.attempt)
+        attempt = self._placing.attempts.get(event.attempt)
         if attempt is None or attempt.position is not None:
             return []
         late: list[Verdict] = [Absent(attempt.number, attempt.waited_for)] if attempt.in_doubt else []
-        self._leave(attempt)
-        del self._attempts[attempt.number]
+        self._placing.leave(attempt)
+        del self._placing.attempts[attempt.number]
         return late
 
     def _doubt(self, event: Doubted) -> None:
-        if attempt := self._in_flight.get(event.attempt):
+        if attempt := self._placing.in_flight.get(event.attempt):
             self._put_in_doubt(attempt, event.at, said_yes=event.said_yes)
 
     def _put_in_doubt(self, attempt: Attempt, at: float, *, said_yes: bool) -> None:
-        self._leave(attempt)
+        self._placing.leave(attempt)
         attempt.said_yes = said_yes
         attempt.window_end = self._window_end(attempt, at)
-        self._join_doubt(attempt)
+        self._placing.join_doubt(attempt)
 
     def _window_end(self, attempt: Attempt, at: float) -> float:
         # What said yes has acted before it said so.
         return at if attempt.said_yes else max(at, attempt.sent + attempt.timeout) + attempt.settle_time
 
     def _give_up(self, event: GaveUp) -> None:
-        if attempt := self._attempts.get(event.attempt):
+        if attempt := self._placing.attempts.get(event.attempt):
             attempt.waited_for = False
 
     def _close(self, event: Closed) -> None:
@@ -379,25 +330,18 @@ class Ledger:
         self._forget()
 
     def _begin_sweep(self, event: Sweeping) -> None:
-        self._sweeps[event.sweep] = event.at
+        self._sweeps.begin(event)
         self._known.sweep()
 
     def _end_sweep(self, event: Swept) -> None:
-        if event.until > self._sweeps.pop(event.sweep, -math.inf):
-            self._swept_until = max(self._swept_until, event.until)
+        if self._sweeps.end(event):
             self._known.sweep()
-
-    def _perhaps_unseen(self, attempt: Attempt) -> bool:
-        return self._met_by_a_sweep(attempt) or attempt.sequence < attempt.alike.unsure_below
-
-    def _met_by_a_sweep(self, attempt: Attempt) -> bool:
-        return bool(self._sweeps) or attempt.sent < self._swept_until
 
     def _list(self, event: Listed) -> list[Verdict]:
         self._sequence += 1
         self._now = max(self._now, event.at)
         self._clock_on = event.clock_on
-        self._baseline = self._baseline or self._sequence
+        self._placing.baseline = self._placing.baseline or self._sequence
         here = {row.position_id: row for row in event.rows}
         self._largest_id = max(self._largest_id, max(here, default=-1))
         self._date_again(here)
@@ -408,204 +352,58 @@ class Ledger:
 
     def _see_new(self, here: dict[int, Row], at: float) -> list[Verdict]:
         verdicts: list[Verdict] = []
-        for position_id in sorted(p for p in here if p not in self._unowned and not self._known.has(p)):
+        for position_id in sorted(p for p in here if p not in self._placing.unowned and not self._known.has(p)):
             row = here[position_id]
             position = Sighting(position_id, row.kind, position_id, self._sequence, row.earliest, row.latest, at)
-            near = self._sizes.near(row.kind)
+            near = self._placing.sizes.near(row.kind)
             if near and near.first_undecided() < self._sequence:
-                self._wait(position, near)
+                self._placing.wait(position, near)
             else:
                 verdicts += self._disown(position, self._perhaps_theirs(position, near))
         return verdicts
 
-    def _wait(self, position: Sighting, near: Near) -> None:
-        self._unowned[position.position_id] = position
-        near.add(position)
-        self._look_for_an_heir(position)
-
-    def _look_for_an_heir(self, position: Sighting) -> None:
-        """Let it wait for those who asked for its size; what nobody did waits only for whom it perhaps belongs to."""
-        assert position.kind is not None
-        assert position.near is not None
-        if alike := position.alike or self._sizes.asked_for(position.kind):
-            position.near.strays.drop(position)
-            alike.wait(position, ids_grow=self._ids_grow)
-            self._to_place[alike] = None
-        else:
-            position.near.strays.add(position)
-        self._stirred[position.near] = None
-
     def _date_again(self, here: dict[int, Row]) -> None:
         """What could not be dated before may be dated now."""
-        for position_id in self._unowned.keys() & here.keys():
-            position, row = self._unowned[position_id], here[position_id]
+        for position_id in self._placing.unowned.keys() & here.keys():
+            position, row = self._placing.unowned[position_id], here[position_id]
             if not position.dated:
                 position.earliest, position.latest = row.earliest, row.latest
                 if position.dated:
-                    self._look_for_an_heir(position)
+                    self._placing.look_for_an_heir(position)
 
     def _weigh(self, here: dict[int, Row], asked_at: float) -> list[Verdict]:
-        """Find out whether the list is fresh; only then does it prove absence."""
-        as_of = asked_at - self._lag
-        verdicts, stale = self._weigh_presence(here, asked_at)
-        lacking = self._known.lacking(here, as_of)
-        cut, self._was_cut = self._was_cut, self._known.is_cut(here, lacking, ids_grow=self._ids_grow)
-        if self._was_cut:
-            self._last_proof = -math.inf
-            return verdicts if cut else [*verdicts, Cut(len(here))]
-        vanished = [position_id for position_id in lacking if self._missing_for_long(position_id, asked_at)]
-        for position_id in vanished:
-            self._known.put_away(position_id, as_of, certain=False)
-        self._prove(here, asked_at, stale=stale or len(vanished) < len(lacking))
-        return [*verdicts, *(Vanished(position_id) for position_id in vanished)]
-
-    def _weigh_presence(self, here: dict[int, Row], asked_at: float) -> tuple[list[Verdict], bool]:
-        """What is open after all, and whether the list shows what is closed."""
-        as_of = asked_at - self._lag
-        self._known.note_shown(here)
+        """Find out whether the list is fresh, and what is open after all."""
+        back, stale = self._proof.contradicted(here, asked_at)
         verdicts: list[Verdict] = []
-        stale = False
-        for position_id in self._known.contradictions(here, as_of):
-            if position_id in self._known.uncertain or self._shown_for_long(position_id, asked_at):
-                verdicts += self._bring_back(here[position_id], as_of)
-            else:
-                stale = True
-        return verdicts, stale
+        for position_id in back:
+            verdicts += self._bring_back(here[position_id], asked_at - self._proof.lag)
+        return verdicts + self._proof.weigh(here, asked_at, stale=stale, ids_grow=self._placing.ids_grow)
 
     def _bring_back(self, row: Row, as_of: float) -> list[Verdict]:
         known = self._known
         first_seen, untold = known.first_seen.pop(row.position_id, None), known.untold.pop(row.position_id, None)
         known.bring_back(row.position_id, as_of)
-        if row.position_id in known.holders or row.position_id in self._unowned:
+        if row.position_id in known.holders or row.position_id in self._placing.unowned:
             return []
         known.others[row.position_id] = Sighting(
             row.position_id, row.kind, row.position_id, first_seen or self._sequence, -math.inf, math.inf, as_of
         )
         return [] if untold is None else [Unclaimed(row.position_id, untold)]
 
-    def _missing_for_long(self, position_id: int, asked_at: float) -> bool:
-        return asked_at - self._known.missing_since.setdefault(position_id, asked_at) > self._long
-
-    def _shown_for_long(self, position_id: int, asked_at: float) -> bool:
-        return asked_at - self._known.shown_since.setdefault(position_id, asked_at) > self._long
-
-    @property
-    def _long(self) -> float:
-        return 4 * self._lag + 2.0
-
-    def _prove(self, here: dict[int, Row], asked_at: float, *, stale: bool) -> None:
-        self._last_proof = -math.inf if stale else asked_at
-        if not stale:
-            self._proven_at = max(self._proven_at, asked_at)
-            self._known.forget_gone(here, asked_at - self._lag)
-            if not self._sweeps and asked_at - self._lag > self._swept_until:
-                self._known.still_open(here)
-
     def _settle(self) -> list[Verdict]:
         """Decide, as far as that is possible now, about what may have changed."""
         verdicts: list[Verdict] = []
         stirred: dict[Near, None] = {}
-        while self._to_place or self._stirred:
-            if self._to_place:
-                verdicts += self._place_waiting(self._to_place.popitem()[0])
+        while self._placing.to_place or self._placing.stirred:
+            if self._placing.to_place:
+                verdicts += self._placing.place_waiting(self._placing.to_place.popitem()[0])
             else:
-                near, _ = self._stirred.popitem()
+                near, _ = self._placing.stirred.popitem()
                 stirred[near] = None
                 verdicts += self._conclude_held_up(near)
         for near in stirred:
             verdicts += self._release(near)
         return verdicts
-
-    def _place_waiting(self, alike: Alike) -> list[Verdict]:
-        verdicts: list[Verdict] = []
-        while (position := alike.first_waiting()) and not self._wanted_in_flight(alike, position):
-            if heir := self._heir(alike, position):
-                verdicts.append(self._adopt(heir, position))
-            else:
-                self._fits_nobody(alike, position)
-        return verdicts
-
-    def _fits_nobody(self, alike: Alike, position: Sighting) -> None:
-        del alike.waiting[position.position_id]
-        position.alike = None
-        assert position.near is not None
-        position.near.strays.add(position)
-        self._stirred[position.near] = None
-
-    def _wanted_in_flight(self, alike: Alike, position: Sighting) -> bool:
-        oldest = alike.in_flight.first()
-        return oldest is not None and self._fits(oldest, position)
-
-    def _heir(self, alike: Alike, position: Sighting) -> Attempt | None:
-        """Of the attempts in doubt which may own the position, the one whose window ends first."""
-        oldest = alike.doubted.first()
-        if oldest is None or not self._was_sent_before(oldest, position):
-            return None  # nor was any that came after it
-        if position.sequence == self._baseline and not position.dated:
-            return None  # nobody was anchored yet
-        first = bisect_left(alike.in_doubt, (position.earliest,))
-        doubted = (alike.in_doubt[index][-1] for index in range(first, len(alike.in_doubt)))
-        heirs = list(islice((attempt for attempt in doubted if self._may_own(attempt, position)), HEIRS))
-        return next((heir for heir in heirs if not any(self._strays(heir))), heirs[0] if heirs else None)
-
-    def _strays(self, attempt: Attempt) -> Iterator[tuple[Near, tuple[int, int]]]:
-        """Where, and seen when, there is what fits nobody and is perhaps the attempt's."""
-        for near in attempt.alike.near.around if self._unowned else ():
-            for seen in near.strays.perhaps_of(attempt):
-                if seen[0] != self._baseline:
-                    yield near, seen
-
-    def _may_own(self, attempt: Attempt, position: Sighting) -> bool:
-        return (attempt.anchored or position.dated) and self._fits(attempt, position)
-
-    def _fits(self, attempt: Attempt, position: Sighting) -> bool:
-        return position.earliest <= attempt.window_end and self._was_sent_before(attempt, position)
-
-    def _was_sent_before(self, attempt: Attempt, position: Sighting) -> bool:
-        return (
-            attempt.sequence < position.sequence
-            and (position.rank > attempt.floor or not self._ids_grow)
-            and attempt.sent <= position.latest
-        )
-
-    def _adopt(self, attempt: Attempt, position: Sighting) -> Opened:
-        alike = attempt.alike
-        self._take_out(position.position_id)
-        if self._perhaps_unseen(attempt):
-            alike.unsure_below = max(alike.unsure_below, position.sequence)
-        alike.holders[position.position_id] = attempt
-        for near, seen in list(self._strays(attempt)):
-            if seen[1] < position.sequence:
-                self._pass_on(near, seen, position)
-        return self._give(attempt, position)
-
-    def _pass_on(self, near: Near, seen: tuple[int, int], position: Sighting) -> None:
-        """What is perhaps the attempt's is now also of those whose position it was given; but not for ever."""
-        for stray in list(near.strays[seen].values()):
-            if position.seen_at - stray.seen_at < self._longest:
-                near.drop(stray)
-                stray.sequence = position.sequence
-                near.add(stray)
-                near.strays.add(stray)
-                self._stirred[near] = None
-
-    def _take_out(self, position_id: int) -> Sighting | None:
-        """Count it as unowned no more."""
-        position = self._unowned.pop(position_id, None)
-        if position and position.near:
-            position.near.drop(position)
-            self._stirred[position.near] = None
-        if position and position.alike:
-            del position.alike.waiting[position_id]
-            position.alike = None
-        return position
-
-    def _give(self, attempt: Attempt, position: Sighting) -> Opened:
-        self._leave(attempt)
-        attempt.position = position
-        swept = self._met_by_a_sweep(attempt)
-        self._known.hold(position.position_id, attempt.number, position.seen_at, perhaps_closed=swept)
-        return Opened(attempt.number, position.position_id, attempt.waited_for)
 
     def _release(self, near: Near) -> list[Verdict]:
         """Report what nobody is left to own."""
@@ -613,9 +411,9 @@ class Ledger:
         positions = [p for (_, sequence), group in near.unowned.items() if sequence <= first for p in group.values()]
         verdicts: list[Verdict] = []
         for position in sorted(positions, key=lambda position: position.position_id):
-            self._take_out(position.position_id)
+            self._placing.take_out(position.position_id)
             verdicts += self._disown(position, self._perhaps_theirs(position, near))
-        self._stirred.clear()  # nobody waited for them
+        self._placing.stirred.clear()  # nobody waited for them
         return verdicts
 
     def _perhaps_theirs(self, position: Sighting, near: Near | None) -> tuple[int, ...]:
@@ -628,7 +426,7 @@ class Ledger:
         """Report it, unless it is closed, or was there at the start as far as anybody can tell."""
         if position.near:
             position.near.reported = max(position.near.reported, position.sequence)
-        new = position.sequence != self._baseline or attempts or position.earliest > self._began
+        new = position.sequence != self._placing.baseline or attempts or position.earliest > self._began
         if position.position_id in self._known.past:
             self._known.first_seen[position.position_id] = position.sequence
             if new:
@@ -641,16 +439,16 @@ class Ledger:
 
     def _suspect(self, position: Sighting) -> None:
         """Whoever opened it may have been told another's, so that one of its equals is left with none."""
-        if position.kind and (alike := self._sizes.asked_for(position.kind)):
+        if position.kind and (alike := self._placing.sizes.asked_for(position.kind)):
             alike.unsure_below = self._sequence + 1
 
     def _conclude_all(self) -> list[Verdict]:
         """End the attempts whose absence the list has proven."""
         verdicts: list[Verdict] = []
-        while proven := [attempt for attempt in self._in_doubt.values() if self._is_proven(attempt)]:
+        while proven := [attempt for attempt in self._placing.in_doubt.values() if self._is_proven(attempt)]:
             for attempt in proven:
                 attempt.proven = self._sequence
-                self._stir(attempt)
+                self._placing.stir(attempt)
             verdicts += self._settle()  # those that waited for them come first
             for attempt in sorted(proven, key=lambda attempt: attempt.place):
                 verdicts += self._conclude(attempt)
@@ -658,17 +456,17 @@ class Ledger:
         return verdicts
 
     def _is_proven(self, attempt: Attempt) -> bool:
-        return attempt.proven == math.inf and attempt.window_end + attempt.lag < self._proven_at
+        return attempt.proven == math.inf and attempt.window_end + attempt.lag < self._proof.asked_at
 
     def _conclude(self, attempt: Attempt) -> list[Verdict]:
         if not attempt.in_doubt or attempt.proven == math.inf:
             return []
         if self._held_up(attempt):
             return []
-        if holder := self._holder_to_trade_with(attempt):
-            self._trade(attempt, holder)
-            self._join_doubt(holder)
-            self._count_as_undecided(holder)
+        if holder := self._placing.holder_to_trade_with(attempt):
+            self._placing.trade(attempt, holder)
+            self._placing.join_doubt(holder)
+            self._placing.count_as_undecided(holder)
             return []
         return [self._end(attempt)]
 
@@ -690,29 +488,10 @@ class Ledger:
                 verdicts += self._conclude(attempt)
         return verdicts
 
-    def _holder_to_trade_with(self, attempt: Attempt) -> Attempt | None:
-        """Who opened nothing for certain, yet was given what an attempt that heard yes may have opened."""
-        unseen = attempt.others_close or self._perhaps_unseen(attempt) or self._candidates(attempt)
-        if unseen or not attempt.said_yes:
-            return None
-        holders = (holder for holder in attempt.alike.holders.values() if not holder.said_yes)
-        return next((h for h in holders if h.position and self._may_own(attempt, h.position)), None)
-
-    def _trade(self, attempt: Attempt, holder: Attempt) -> None:
-        """The holder's position is the attempt's: the two change names, and the holder's place is free."""
-        position = holder.position
-        assert position is not None
-        self._leave(attempt)
-        attempt.position, holder.position = position, None
-        attempt.number, holder.number = holder.number, attempt.number
-        attempt.waited_for, holder.waited_for = holder.waited_for, attempt.waited_for
-        self._attempts[holder.number] = holder
-        del self._attempts[attempt.number], attempt.alike.holders[position.position_id]
-
     def _end(self, attempt: Attempt) -> Absent | Undecidable:
-        candidates = self._candidates(attempt)
+        candidates = self._placing.candidates(attempt)
         number, waited_for = attempt.number, attempt.waited_for
-        self._leave(attempt)
+        self._placing.leave(attempt)
         attempt.waited_for = False
         attempt.ended_at = self._now
         attempt.alike.near.ended[number] = attempt
@@ -722,42 +501,11 @@ class Ledger:
         return Absent(number, waited_for)
 
     def _undecidable(self, attempt: Attempt) -> bool:
-        if attempt.said_yes or attempt.others_close or self._perhaps_unseen(attempt):
+        if attempt.said_yes or attempt.others_close or self._placing.perhaps_unseen(attempt):
             return True
         # Who took another's place in a trade may own what was reported while that other was content.
         reported = any(near.reported > attempt.sequence for near in attempt.alike.near.around)
         return reported or not (attempt.anchored or self._clock_on)
-
-    def _candidates(self, attempt: Attempt) -> tuple[int, ...]:
-        perhaps = (position for near in attempt.alike.near.around for position in near.perhaps_of(attempt))
-        return tuple(sorted(position.position_id for position in islice(perhaps, NAMED)))
-
-    def _join_doubt(self, attempt: Attempt) -> None:
-        attempt.in_doubt = True
-        attempt.proven = math.inf
-        self._in_doubt[attempt.number] = attempt
-        attempt.alike.doubted.add(attempt)
-        insort(attempt.alike.in_doubt, attempt.place)
-
-    def _leave(self, attempt: Attempt) -> None:
-        """Take it out of what is in flight, in doubt, or has ended."""
-        alike = attempt.alike
-        if self._in_flight.pop(attempt.number, None):
-            attempt.in_flight = False
-        elif self._in_doubt.pop(attempt.number, None):
-            attempt.in_doubt = False
-            del alike.in_doubt[bisect_left(alike.in_doubt, attempt.place)]
-        else:
-            alike.near.ended.pop(attempt.number, None)
-        self._stir(attempt)
-
-    def _stir(self, attempt: Attempt) -> None:
-        """What waited for the attempt may be decided now."""
-        if attempt.alike.waiting:
-            self._to_place[attempt.alike] = None
-        for near in attempt.alike.near.around:
-            if near.unowned or near.held_up:
-                self._stirred[near] = None
 
     def _forget(self) -> None:
         if self._now < self._forget_at:
@@ -765,9 +513,9 @@ class Ledger:
         self._forget_at = self._now + REMEMBERED / 100
         before = self._now - REMEMBERED
         for position_id, number in self._known.forget_past(before):
-            if holder := self._attempts.pop(number, None):  # by inference
+            if holder := self._placing.attempts.pop(number, None):  # by inference
                 holder.alike.holders.pop(position_id, None)
         while self._ended and self._ended[0].ended_at < before:
             ended = self._ended.popleft()
             if ended.alike.near.ended.pop(ended.number, None):
-                self._attempts.pop(ended.number, None)
+                self._placing.attempts.pop(ended.number, None)

@@ -12,19 +12,9 @@ from typing import Any
 
 import pytest
 
-from mizar_async._ledger.ledger import (
-    NAMED,
-    Answered,
-    Closed,
-    Closing,
-    Doubted,
-    Kind,
-    Ledger,
-    Listed,
-    Refused,
-    Row,
-    Sending,
-)
+from mizar_async._ledger.events import Answered, Closed, Closing, Doubted, Kind, Listed, Refused, Row, Sending
+from mizar_async._ledger.ledger import Ledger
+from mizar_async._ledger.placing import NAMED
 
 pytestmark = pytest.mark.usefixtures("unmeasured")
 KIND = Kind("BTC", "USDT", Decimal("0.3"), True)

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mizar_async._ledger.ledger import (
+from mizar_async._ledger.events import (
     Absent,
     Answered,
     Closed,
@@ -21,7 +21,6 @@ from mizar_async._ledger.ledger import (
     Doubted,
     GaveUp,
     Kind,
-    Ledger,
     Listed,
     Opened,
     Refused,
@@ -34,6 +33,7 @@ from mizar_async._ledger.ledger import (
     Vanished,
     Verdict,
 )
+from mizar_async._ledger.ledger import Ledger
 from mizar_async._ledger.server_clock import ServerClock
 
 LONG = Kind("BTC", "USDT", Decimal("0.3"), True)

@@ -9,7 +9,8 @@ from collections.abc import Callable
 import attrs
 
 from mizar_async._ledger.closes import AllClosed, CloseDoubted, CloseEvent, CloseLedger, Gone, StillOpen
-from mizar_async._ledger.ledger import Closed, Closing, Event, Ledger, Sweeping, Swept
+from mizar_async._ledger.events import Closed, Closing, Event, Sweeping, Swept
+from mizar_async._ledger.ledger import Ledger
 
 from .venue import Time, Venue
 

@@ -12,13 +12,13 @@ import attrs
 
 from mizar_async._ledger import ledger as shipped
 from mizar_async._ledger.closes import CloseLedger
-from mizar_async._ledger.ledger import Listed
+from mizar_async._ledger.events import Listed
 
 from .closer import Closer, Sent
 from .run import Call, Run
 
 PACKAGE = Path(shipped.__file__).parent
-MODULES = "records", "sizes", "known", "ledger", "closes"  # each imports only what stands before it
+MODULES = "records", "sizes", "known", "proof", "placing", "ledger", "closes"  # each imports only what stands before it
 
 
 @attrs.frozen
@@ -52,11 +52,11 @@ _WINDOW_END = "max(at, attempt.sent + attempt.timeout) + attempt.settle_time"
 _REPORT = "return [Unclaimed(position.position_id, attempts)] if new else []"
 _PUT_AWAY = "        self._known.put_away(event.position_id, event.at, certain=event.certain)\n"
 _UNSEEN = (
-    "        if attempt.said_yes or attempt.others_close or self._perhaps_unseen(attempt):\n            return True\n"
+    "        if attempt.said_yes or attempt.others_close or self._placing.perhaps_unseen(attempt):\n            return True\n"
 )
-_SWEPT = "if event.until > self._sweeps.pop(event.sweep, -math.inf):\n            self._swept_until = max(self._swept_until, event.until)"
-_SWEPT_AT_ONCE = "began = self._sweeps.pop(event.sweep, -math.inf)\n        if event.until > began:\n            self._swept_until = max(self._swept_until, began)"
-_MET = "return bool(self._sweeps) or attempt.sent < self._swept_until"
+_SWEPT = "            self._until = max(self._until, event.until)\n"
+_SWEPT_AT_ONCE = "            self._until = max(self._until, began)\n"
+_MET = "return bool(self._under_way) or attempt.sent < self._until"
 _STALE = "            else:\n                stale = True\n"
 
 # fmt: off
@@ -70,31 +70,31 @@ MUTANTS = [
     Mutant("last window first", "for index in range(first, len(alike.in_doubt)))", "for index in reversed(range(first, len(alike.in_doubt))))"),
     Mutant("order of ids ignored", "rank = position.rank if ids_grow", "rank = -position.rank if ids_grow"),
     Mutant("order of ids kept though ids do not grow", "rank = position.rank if ids_grow else position.latest", "rank = position.rank"),
-    Mutant("floor ignored", "(position.rank > attempt.floor or not self._ids_grow)", "True"),
-    Mutant("floor kept though ids do not grow", "self._ids_grow = self._ids_grow and grows", "pass"),
+    Mutant("floor ignored", "(position.rank > attempt.floor or not self.ids_grow)", "True"),
+    Mutant("floor kept though ids do not grow", "self._placing.ids_grow = self._placing.ids_grow and grows", "pass"),
     Mutant("sequence ignored", "attempt.sequence < position.sequence\n            and ", ""),
     Mutant("time of sending ignored", "            and attempt.sent <= position.latest\n", ""),
     Mutant("window end ignored", "position.earliest <= attempt.window_end and ", ""),
     Mutant("sizes compared exactly", "abs(one - other) <= SAME_SIZE * 1.000001", "one == other"),
     Mutant("sizes across the border not looked for", "for step in (0, -1, 1, -2, 2):", "for step in (0,):"),
-    Mutant("exact sizes relied on though they are rounded", "self._sizes.exact = self._sizes.exact and exact", "pass"),
+    Mutant("exact sizes relied on though they are rounded", "self._placing.sizes.exact = self._placing.sizes.exact and exact", "pass"),
     Mutant("rounded sizes given to anyone near", "min(beside, key=lambda one: abs(one.size - size), default=None)", "next(iter(beside), None)"),
     Mutant("near sizes are no candidates", "STEPS = 8\n", "STEPS = 0\n"),
     Mutant("pairs compared with their case", "kind.base_asset.upper(), kind.quote_asset.upper()", "kind.base_asset, kind.quote_asset"),
     Mutant("sides not compared", "kind.quote_asset.upper(), kind.is_long", "kind.quote_asset.upper(), True"),
-    Mutant("absence dated by the list's arrival", "self._proven_at = max(self._proven_at, asked_at)", "self._proven_at = max(self._proven_at, self._now)"),
-    Mutant("lag ignored", "attempt.window_end + attempt.lag < self._proven_at", "attempt.window_end < self._proven_at"),
-    Mutant("every list is fresh", "        if not stale:\n            self._proven_at", "        if True:\n            self._proven_at"),
+    Mutant("absence dated by the list's arrival", "self._weigh(here, event.asked_at)", "self._weigh(here, event.at)"),
+    Mutant("lag ignored", "attempt.window_end + attempt.lag < self._proof.asked_at", "attempt.window_end < self._proof.asked_at"),
+    Mutant("every list is fresh", "        if not stale:\n            self.asked_at", "        if True:\n            self.asked_at"),
     Mutant("a list that lacks an open position is fresh", "stale=stale or len(vanished) < len(lacking)", "stale=stale"),
     Mutant("a list that shows a closed position is fresh", _STALE, ""),
     Mutant("missing once is closed", "missing_since.setdefault(position_id, asked_at) > self._long", "missing_since.setdefault(position_id, asked_at) >= 0.0"),
     Mutant("a list that is cut proves absence", "        if self._was_cut:\n", "        if False:\n"),
     Mutant("a cut list known by ids though they do not grow", "        if ids_grow:\n            return max(lacking)", "        if True:\n            return max(lacking)"),
-    Mutant("a 409 closes for good", "if position_id in self._known.uncertain or self._shown", "if self._shown"),
+    Mutant("a 409 closes for good", "if position_id in known.uncertain or self._shown", "if self._shown"),
     Mutant("what is called closed is closed, whatever lists show", " or self._shown_for_long(position_id, asked_at)", ""),
     Mutant("what comes back is known to be open", "(self.leaving if leaving else self.perhaps_closed)[position_id] = as_of", "self.open[position_id] = as_of"),
     Mutant("absent though a position may be its", "if candidates or self._undecidable(attempt):", "if self._undecidable(attempt):"),
-    Mutant("a position that fits nobody is reported at once", "if near and near.first_undecided() < self._sequence:", "if near and self._sizes.asked_for(row.kind):"),
+    Mutant("a position that fits nobody is reported at once", "if near and near.first_undecided() < self._sequence:", "if near and self._placing.sizes.asked_for(row.kind):"),
     Mutant("reported while it may belong to somebody", "if sequence <= first for p in", "if True for p in"),
     Mutant("unknown while another may prove to be the owner", "        if self._held_up(attempt):\n            return []\n", ""),
     Mutant("waits for what is seen after the proof", "if after < seen[1] and seen[0] <= attempt.proven:", "if after < seen[1]:"),
@@ -103,14 +103,14 @@ MUTANTS = [
     Mutant("absent though it heard yes", _UNSEEN, _UNSEEN.replace("attempt.said_yes or ", "")),
     Mutant("no trade between equals", "        if unseen or not attempt.said_yes:", "        if True:"),
     Mutant("a close-all taints nothing", _MET, "return False"),
-    Mutant("a close-all under way taints nothing", _MET, "return attempt.sent < self._swept_until"),
+    Mutant("a close-all under way taints nothing", _MET, "return attempt.sent < self._until"),
     Mutant("a close-all acts only until it is given up", _SWEPT, _SWEPT_AT_ONCE),
-    Mutant("a close-all that was refused taints", "if event.until > self._sweeps.pop(event.sweep, -math.inf):", "if self._sweeps.pop(event.sweep, 0.0) or True:"),
+    Mutant("a close-all that was refused taints", "        acted = event.until > began\n", "        acted = True\n"),
     Mutant("the taint stays with whom a position is given", " or attempt.sequence < attempt.alike.unsure_below", ""),
     Mutant("after a close-all all is known to be open", "        self.perhaps_closed.update(self.open)\n        self.open.clear()\n", ""),
-    Mutant("open again though a close-all may act", "if not self._sweeps and asked_at - self._lag > self._swept_until:", "if True:"),
+    Mutant("open again though a close-all may act", "if self._sweeps.were_over(asked_at - self.lag):", "if True:"),
     Mutant("others close, not minded", _UNSEEN, _UNSEEN.replace("attempt.others_close or ", "")),
-    Mutant("closed while unowned, and forgotten", _PUT_AWAY, _PUT_AWAY + "        self._take_out(event.position_id)\n"),
+    Mutant("closed while unowned, and forgotten", _PUT_AWAY, _PUT_AWAY + "        self._placing.take_out(event.position_id)\n"),
     Mutant("closed positions forgotten", "            self.past[position_id] = Past(at, self.holders.pop(position_id, None))\n", "            self.holders.pop(position_id, None)\n"),
     Mutant("the undated adopted without a baseline", "(attempt.anchored or position.dated) and ", ""),
     Mutant("absent without a baseline and a clock", "return reported or not (attempt.anchored or self._clock_on)", "return reported"),
@@ -120,7 +120,7 @@ MUTANTS = [
     Mutant("strangers reported again and again", "        self._known.others[position.position_id] = position\n", ""),
     Mutant("reported without the calls it may belong to", "tuple(sorted(islice(named, NAMED)))", "()"),
     Mutant("closed before it was reported, and silent when it is back", "return [] if untold is None else", "return [] if True else"),
-    Mutant("who gave up is not looked for", "            attempt.waited_for = False\n\n    def _close", "            self._leave(attempt)\n\n    def _close"),
+    Mutant("who gave up is not looked for", "            attempt.waited_for = False\n\n    def _close", "            self._placing.leave(attempt)\n\n    def _close"),
     Mutant("who gave up is still waited for", "            attempt.waited_for = False\n\n    def _close", "            pass\n\n    def _close"),
     Mutant("given again by an answer", "        if self._known.holder(position_id) is not None:\n            return False\n", ""),
     Mutant("believes an answer that names what was closed before", "if past and past.at <= attempt.sent:", "if False:"),
@@ -128,7 +128,7 @@ MUTANTS = [
     Mutant("an answer that is not believed said yes", "self._put_in_doubt(attempt, event.at, said_yes=False)", "self._put_in_doubt(attempt, event.at, said_yes=True)"),
     Mutant("an answer that is not believed says nothing of others", "            self._suspect(position)\n", "            pass\n"),
     Mutant("late answers not heard", "        if attempt is None:\n            return []\n        if not self._believes", "        if attempt is None or not attempt.in_flight:\n            return []\n        if not self._believes"),
-    Mutant("replaced positions dropped", "        self._wait(position, attempt.alike.near)\n", ""),
+    Mutant("replaced positions dropped", "        self._placing.wait(position, attempt.alike.near)\n", ""),
     Mutant("who trades by an answer keeps no window of its own", "            holder.window_end = max(holder.window_end, self._window_end(attempt, event.at))\n", ""),
     Mutant("the user's word not heard after the end", "        if attempt is None or attempt.position is not None:\n", "        if attempt is None or not attempt.undecided:\n"),
     Mutant("closes: a list within the lag tells", "if event.asked_at - doubt.lag > doubt.sent]", "if event.asked_at > doubt.sent]"),

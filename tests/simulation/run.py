@@ -15,7 +15,7 @@ import attrs
 
 from mizar_async._ledger import ledger as shipped
 from mizar_async._ledger.closes import CloseLedger
-from mizar_async._ledger.ledger import (
+from mizar_async._ledger.events import (
     Absent,
     Answered,
     Doubted,

@@ -11,7 +11,7 @@ from typing import Any
 
 import attrs
 
-from mizar_async._ledger.ledger import Kind
+from mizar_async._ledger.events import Kind
 
 COMMON = Kind("BTC", "USDT", Decimal("0.3"), True)
 RARE = Kind("BTC", "USDT", Decimal("0.6"), True)
