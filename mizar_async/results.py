@@ -115,9 +115,9 @@ class FlattenReport:
     """Seconds that it took."""
 
     def __repr__(self) -> str:
-        strategies = ", ".join(map(str, self.strategy_ids))
+        strategies = "strategy " + ", ".join(map(str, self.strategy_ids)) if self.strategy_ids else "no strategy"
         elsewhere = f", {len(self.closed_elsewhere)} closed elsewhere" if self.closed_elsewhere else ""
-        return f"<FlattenReport of strategy {strategies}: {len(self.closed)} closed{elsewhere}, {self.elapsed:.2f} s>"
+        return f"<FlattenReport of {strategies}: {len(self.closed)} closed{elsewhere}, {self.elapsed:.2f} s>"
 
     def __bool__(self) -> bool:
         raise TypeError("a report is neither true nor false: flatten raises NotFlat unless everything is closed")

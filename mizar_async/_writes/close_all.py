@@ -20,7 +20,7 @@ from .._api.trading import CloseAll, ClosedPosition, ClosePosition, Position
 from .._clock import loop_time
 from .._wire.channel import Attempt
 from .._wire.rate_limit import Lane
-from .._wire.retries import is_harmless, repeated
+from .._wire.retries import is_harmless
 from ..errors import AnswerUnreadable, Conflict, MizarError, NotFlat, OutcomeUnknown
 from .closes import Closing
 from .view import View
@@ -103,13 +103,10 @@ class ClosingAll(Attempt[list[ClosedPosition]]):
         )
 
     async def _run(self) -> list[ClosedPosition]:
-        channel, options = self._view.channel, self._view.options
-        self._until = await channel.begin(options.deadline)
+        self._until = await self._view.channel.begin(self._view.options.deadline)
         self._view.follow_up.go_on()
         try:
-            closed = await repeated(
-                self._attempt, again=is_harmless, options=options, until=self._until, rng=channel.rng
-            )
+            closed = await self._view.repeated(self._attempt, self._until, is_harmless)
         except (OutcomeUnknown, AnswerUnreadable) as failure:
             return await self._looked_at(failure, self._readable(failure))
         except asyncio.CancelledError:

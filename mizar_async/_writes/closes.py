@@ -15,7 +15,7 @@ from .._api.trading import ClosedPosition, ClosePosition
 from .._clock import loop_time
 from .._wire.channel import Attempt
 from .._wire.rate_limit import Lane
-from .._wire.retries import is_harmless, repeated
+from .._wire.retries import is_harmless
 from ..errors import AnswerUnreadable, Conflict, MizarError, NotSent, OutcomeUnknown
 from .view import Place, View
 
@@ -48,13 +48,10 @@ class Closing(Attempt[ClosedPosition]):
 
     async def run(self) -> ClosedPosition:
         """Close the position, or raise what became of it."""
-        channel, options = self._view.channel, self._view.options
-        self._until = await channel.begin(options.deadline)
+        self._until = await self._view.channel.begin(self._view.options.deadline)
         self._view.follow_up.go_on()
         try:
-            return await repeated(
-                self._attempt, again=self._may_go_again, options=options, until=self._until, rng=channel.rng
-            )
+            return await self._view.repeated(self._attempt, self._until, self._may_go_again)
         except MizarError as failure:
             last = failure
         if self._call is None:

@@ -16,7 +16,7 @@ from .._api.trading import OpenPosition, Position
 from .._clock import loop_time
 from .._wire.channel import Attempt
 from .._wire.rate_limit import Lane
-from .._wire.retries import is_harmless, repeated
+from .._wire.retries import is_harmless
 from ..errors import AnswerUnreadable, MizarError, NotOpened, NotSent, OutcomeUnknown
 from .view import Place, View
 
@@ -45,14 +45,11 @@ class Opening(Attempt[Position]):
 
     async def run(self) -> Position:
         """Open the position, or raise what became of it."""
-        channel, options = self._view.channel, self._view.options
-        self._until = await channel.begin(options.deadline)
+        self._until = await self._view.channel.begin(self._view.options.deadline)
         if not self._watch.listing.has_begun:
             await self._view.listings.baseline(self._watch, self._until)
         self._view.follow_up.go_on()
-        return await repeated(
-            self._attempt, again=self._may_go_again, options=options, until=self._until, rng=channel.rng
-        )
+        return await self._view.repeated(self._attempt, self._until, self._may_go_again)
 
     def _may_go_again(self, failure: BaseException) -> bool:
         if isinstance(failure, NotOpened):

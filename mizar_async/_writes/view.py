@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any, Protocol, TypeVar
 
 import attrs
@@ -12,6 +13,7 @@ from .._api.exchange import Request
 from .._options import Options
 from .._wire.channel import Attempt, Channel
 from .._wire.rate_limit import Lane
+from .._wire.retries import repeated
 from .follow_up import FollowUp
 from .listings import Listings
 
@@ -51,6 +53,12 @@ class View:
         return await self.channel.attempt(
             endpoint, request, lane=lane, attempts=attempts, options=self.options, until=until, notes=notes
         )
+
+    async def repeated(
+        self, attempt: Callable[[int], Awaitable[T]], until: float, again: Callable[[BaseException], bool]
+    ) -> T:
+        """Make attempts until one works, or another may not be made."""
+        return await repeated(attempt, again=again, options=self.options, until=until, rng=self.channel.rng)
 
     def but(self, **changes: Any) -> View:
         """The same client with some options changed; None changes nothing."""

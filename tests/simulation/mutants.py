@@ -51,9 +51,7 @@ def _execute(name: str, text: str) -> ModuleType:
 _WINDOW_END = "max(at, attempt.sent + attempt.timeout) + attempt.settle_time"
 _REPORT = "return [Unclaimed(position.position_id, attempts)] if new else []"
 _PUT_AWAY = "        self._known.put_away(event.position_id, event.at, certain=event.certain)\n"
-_UNSEEN = (
-    "        if attempt.said_yes or attempt.others_close or self._placing.perhaps_unseen(attempt):\n            return True\n"
-)
+_UNSEEN = "        if attempt.said_yes or attempt.others_close or self._placing.perhaps_unseen(attempt):\n            return True\n"
 _SWEPT = "            self._until = max(self._until, event.until)\n"
 _SWEPT_AT_ONCE = "            self._until = max(self._until, began)\n"
 _MET = "return bool(self._under_way) or attempt.sent < self._until"
