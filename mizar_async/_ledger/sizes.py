@@ -63,6 +63,7 @@ class Sizes:
     def __init__(self) -> None:
         self.exact = True
         self._alikes: dict[tuple[str, str, bool, float], Alike] = {}
+        self._last: Alike | None = None  # a bulk asks for one kind again and again
         self._markets: dict[tuple[str, str, bool], Market] = {}
         self._enough = ENOUGH
 
@@ -73,10 +74,13 @@ class Sizes:
 
     def alike(self, kind: Kind) -> Alike:
         """The attempts of a kind."""
+        if self._last and self._last.kind == kind:
+            return self._last
         found = self._find(kind)
         if found is None:
             self._forget_idle()
             found = self._add(kind)
+        self._last = found
         return found
 
     def near(self, kind: Kind) -> Near | None:
