@@ -18,6 +18,7 @@ from mizar_async._ledger.closes import CloseLedger
 from mizar_async._ledger.events import (
     Absent,
     Answered,
+    Cut,
     Doubted,
     Event,
     GaveUp,
@@ -212,6 +213,9 @@ class Run:
                     self.reports[verdict.position_id] = verdict
                 case Vanished():
                     self._vanished(verdict.position_id)
+                case Cut():
+                    # The newest was closed elsewhere, as far as anybody can tell: until somebody opens another.
+                    self.time.after(60, self.venue.open, FOREIGN, None)
         if self.waits:
             self._list_soon()
 
