@@ -6,7 +6,7 @@
         ports.losing      # opens positions, and drops the connection in place of an answer
 
 It is a process of its own. Closes answer with the id that was asked for, opens with growing ids, and
-`all-open-positions` of strategy n lists n positions, with the shapes of the API's documentation.
+`all-open-positions` of strategy n lists n positions that were just opened, with the shapes of the API's documentation.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ _POSITION: Final = (
 _CLOSED: Final = b',"close_price":"34250.500000000000","close_timestamp":%d'
 _HEAD: Final = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b"
 _OPENED_MS: Final = 1_622_455_200_000
+_MILLION: Final = 1_000_000
 
 
 class Ports(NamedTuple):
@@ -53,6 +54,7 @@ class Answering(asyncio.Protocol):
     """One connection: whole requests in, ready answers out."""
 
     ids = itertools.count(1_000_000)
+    lists = itertools.count(1)
 
     def __init__(self, delay: float) -> None:
         self._delay = delay
@@ -87,11 +89,12 @@ class Answering(asyncio.Protocol):
     def body(self, request: bytes) -> bytes:
         path = request[: request.index(b" HTTP/")]
         if path.endswith(b"/close-position"):
-            return _POSITION % (_OPENED_MS, _number(_POSITION_ID, request), 1, _CLOSED % _now_ms())
+            position_id = _number(_POSITION_ID, request)
+            return _POSITION % (_OPENED_MS, position_id, _strategy_of(position_id), _CLOSED % _now_ms())
         if path.endswith(b"/open-position"):
             return _POSITION % (_now_ms(), next(self.ids), _number(_STRATEGY_ID, request), b"")
         if b"/all-open-positions" in path:
-            return open_positions(_number(_STRATEGY_ID, path))
+            return open_positions(_number(_STRATEGY_ID, path), next(self.lists))
         if path.endswith(b"/server-time"):
             return b'{"server_time":%d}' % _now_ms()
         return b"{}"
@@ -117,19 +120,25 @@ class Losing(Answering):
         return b'{"open_positions":[%b]}' % b",".join([_others(strategy), *self.opened[strategy]])
 
 
-@functools.cache
-def open_positions(count: int) -> bytes:
-    """The answer that lists so many open positions."""
-    return b'{"open_positions":[%b]}' % _listed(count, count)
+def open_positions(count: int, serial: int = 0) -> bytes:
+    """The answer that lists so many open positions, of the strategy of that number; each list has ids of its own."""
+    first = (serial * _MILLION + count) * _MILLION + 1
+    return b'{"open_positions":[%b]}' % _listed(first, count, count)
+
+
+def _strategy_of(position_id: int) -> int:
+    """The strategy whose list has shown the position; 1 for what no list has shown."""
+    return position_id // _MILLION % _MILLION or 1
 
 
 @functools.cache
 def _others(strategy_id: int) -> bytes:
-    return _listed(OTHERS_OPEN, strategy_id)
+    return _listed(1, OTHERS_OPEN, strategy_id)
 
 
-def _listed(count: int, strategy_id: int) -> bytes:
-    return b",".join(_POSITION % (_OPENED_MS + number, number, strategy_id, b"") for number in range(1, count + 1))
+def _listed(first: int, count: int, strategy_id: int) -> bytes:
+    rows = (_POSITION % (_OPENED_MS + number, first + number, strategy_id, b"") for number in range(count))
+    return b",".join(rows)
 
 
 def _number(pattern: re.Pattern[bytes], text: bytes) -> int:
