@@ -83,7 +83,7 @@ class ClosingAll(Attempt[list[ClosedPosition]]):
         """Close what a list still shows until it shows nothing; raises NotFlat at the deadline."""
         closed: list[ClosedPosition] = []
         left: list[int] = []
-        while (remaining := self._until - loop_time()) > 0:
+        while loop_time() < self._until:
             listed = await self._view.listings.since(
                 self._watch, loop_time(), self._until, self._view.options.listing_lag
             )
@@ -92,7 +92,7 @@ class ClosingAll(Attempt[list[ClosedPosition]]):
             left = [position.position_id for position in listed if self._covers(position)]
             if not left:
                 return closed
-            ended = await close_each(self._view.within(remaining), left)
+            ended = await close_each(self._view.within(self._until - loop_time()), left)
             closed += [end for end in ended.values() if isinstance(end, ClosedPosition)]
         raise NotFlat(
             f"not flat at the deadline of {self._view.options.deadline:g} s: "

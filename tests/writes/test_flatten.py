@@ -253,3 +253,26 @@ async def test_a_flatten_ends_by_its_deadline_though_lists_hang(scripted: Script
             with pytest.raises(NotFlat):
                 await flatten
         assert asyncio.get_running_loop().time() - began < 3.0
+
+
+async def test_a_close_all_that_verifies_ends_by_its_deadline_though_lists_are_slow_and_closes_hang(
+    scripted: ScriptedVenue,
+) -> None:
+    plain = scripted.answer
+
+    async def slow(request: Any) -> Any:
+        if request.url.path.endswith("all-open-positions"):
+            await asyncio.sleep(0.6)
+        if request.url.path.endswith("close-position"):
+            await asyncio.sleep(3600)
+        return plain(request)
+
+    scripted.answer = slow  # type: ignore[method-assign, assignment]
+    scripted.act("open-position", dict(BTC, size=1))
+    scripted.script["close-all-positions"] = [lambda ask: (200, {"closed_positions": []})]
+    async with scripted.client(timeout=10.0, deadline=2.0, grace=0.0) as mizar:
+        began = asyncio.get_running_loop().time()
+        with pytest.raises(NotFlat) as left:
+            await mizar.close_all_positions(strategy_id=1, verify=True)
+        assert left.value.still_open == (1,)
+        assert asyncio.get_running_loop().time() - began < 2.1
