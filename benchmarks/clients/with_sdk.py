@@ -107,7 +107,7 @@ def decode(body: str) -> float:
     began = time.perf_counter()
     positions = read(OPEN_POSITIONS, raw)
     took = time.perf_counter() - began
-    assert len(positions) > 1
+    assert positions[-1].position_id - positions[0].position_id == len(positions) - 1
     return took
 
 

@@ -424,23 +424,18 @@ class Ledger:
 
     def _disown(self, position: Sighting, attempts: tuple[int, ...]) -> list[Verdict]:
         """Report it, unless it is closed, or was there at the start as far as anybody can tell."""
+        new = position.sequence != self._placing.baseline or attempts or position.earliest > self._began
         if position.near:
             position.near.reported = max(position.near.reported, position.sequence)
-        new = position.sequence != self._placing.baseline or attempts or position.earliest > self._began
+            if new and self._answers_err:
+                position.near.unsure_below = self._sequence + 1
         if position.position_id in self._known.past:
             self._known.first_seen[position.position_id] = position.sequence
             if new:
                 self._known.untold[position.position_id] = attempts
             return []
         self._known.others[position.position_id] = position
-        if new and self._answers_err:
-            self._suspect(position)
         return [Unclaimed(position.position_id, attempts)] if new else []
-
-    def _suspect(self, position: Sighting) -> None:
-        """Whoever opened it may have been told another's, so that one of its equals is left with none."""
-        if position.kind and (alike := self._placing.sizes.asked_for(position.kind)):
-            alike.unsure_below = self._sequence + 1
 
     def _conclude_all(self) -> list[Verdict]:
         """End the attempts whose absence the list has proven."""

@@ -217,4 +217,7 @@ class Placing:
                 self.stirred[near] = None
 
     def perhaps_unseen(self, attempt: Attempt) -> bool:
-        return self._sweeps.may_have_met(attempt) or attempt.sequence < attempt.alike.unsure_below
+        """Whether what it opened may never be seen as its own: it was closed by a close-all, or is another's by now."""
+        if self._sweeps.may_have_met(attempt) or attempt.sequence < attempt.alike.unsure_below:
+            return True
+        return any(attempt.sequence < near.unsure_below for near in attempt.alike.near.around)

@@ -61,7 +61,7 @@ class Proof:
         return self._last == asked_at
 
     def contradicted(self, here: dict[int, Row], asked_at: float) -> tuple[list[int], bool]:
-        """What is open although it was called closed, and whether the list only shows what has been closed since."""
+        """What is open although it was called closed, and whether the list is stale, since it shows what is closed."""
         known = self._known
         known.note_shown(here)
         back: list[int] = []

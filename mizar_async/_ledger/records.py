@@ -127,7 +127,7 @@ class Alike:
     holders: dict[int, Attempt] = attrs.field(factory=dict)  # by the position that they were given by inference
     waiting: dict[int, Sighting] = attrs.field(factory=dict)
     order: list[tuple[float, int, int]] = attrs.field(factory=list)
-    unsure_below: int = 0  # what was sent before may have opened what is never seen as theirs
+    unsure_below: int = 0  # of what was sent before, one may have opened what was given to another of them
     size: float = attrs.field(init=False, default=0.0)
 
     def __attrs_post_init__(self) -> None:
@@ -181,6 +181,7 @@ class Near:
     held_up: dict[tuple[int, int], list[Attempt]] = attrs.field(factory=dict)  # by when what may be theirs was seen
     ended: dict[int, Attempt] = attrs.field(factory=dict)
     reported: int = 0
+    unsure_below: int = 0  # of what was sent before, one may have opened what another was told
 
     def first_undecided(self) -> float:
         """The sequence of the oldest attempt, in flight or in doubt, that may own what is seen here."""

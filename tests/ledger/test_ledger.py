@@ -840,6 +840,22 @@ def test_whoever_opened_what_is_reported_may_have_been_told_anothers(ledger: Led
     assert listed(ledger, 30.0, 5, 6, 7, 8) == [end]
 
 
+def test_whoever_was_told_anothers_may_have_asked_for_nearly_its_size(ledger: Ledger) -> None:
+    nearly = Kind("BTC", "USDT", Decimal("0.301"), True)
+    send(ledger, 1)
+    ledger.take(Answered(1, 6, 1.2))
+    send(ledger, 2)
+    ledger.take(Answered(2, 6, 1.3))
+    ledger.take(Refused(2))
+    send(ledger, 3, at=2.0)
+    assert listed(ledger, 2.1, 5, 6, 7) == []
+    send(ledger, 4, at=2.3, kind=nearly)
+    assert ledger.take(Answered(3, 8, 2.4)) == [Opened(3, 8, waited_for=True), Unclaimed(7, ())]  # perhaps 4 opened 8
+    doubt(ledger, 4, at=12.3)
+    rows = 5, 6, 7, Row(8, nearly, *EVER)
+    assert listed(ledger, 30.0, *rows) == [Undecidable(4, waited_for=True, candidates=())]
+
+
 def test_an_answer_that_is_not_believed_says_nothing_of_ids(ledger: Ledger) -> None:
     send(ledger, 1)
     ledger.take(Answered(1, 6, 1.2))

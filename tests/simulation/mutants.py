@@ -124,7 +124,7 @@ MUTANTS = [
     Mutant("believes an answer that names what was closed before", "if past and past.at <= attempt.sent:", "if False:"),
     Mutant("believes an answer that names what was listed before", "return first_seen > attempt.sequence", "return True"),
     Mutant("an answer that is not believed said yes", "self._put_in_doubt(attempt, event.at, said_yes=False)", "self._put_in_doubt(attempt, event.at, said_yes=True)"),
-    Mutant("an answer that is not believed says nothing of others", "            self._suspect(position)\n", "            pass\n"),
+    Mutant("an answer that is not believed says nothing of others", "            if new and self._answers_err:\n", "            if False:\n"),
     Mutant("late answers not heard", "        if attempt is None:\n            return []\n        if not self._believes", "        if attempt is None or not attempt.in_flight:\n            return []\n        if not self._believes"),
     Mutant("replaced positions dropped", "        self._placing.wait(position, attempt.alike.near)\n", ""),
     Mutant("who trades by an answer keeps no window of its own", "            holder.window_end = max(holder.window_end, self._window_end(attempt, event.at))\n", ""),

@@ -176,6 +176,7 @@ class Run:
         self.keeping: set[int] = set()
         self.unclaimed: set[int] = set()
         self.guards: list[Guard] = []
+        self.lied: Counter[Kind] = Counter()  # how many calls were told another's position
         self.shown_first: int | None = None  # of which a list that is cut shows nothing newer
         self.started = 0
         self.listing = False
@@ -331,6 +332,7 @@ class Run:
         in_flight = number in self.ledger.in_flight
         call = self.calls[number]
         named = (self.regime.lies and self._lie(number, call.kind)) or position_id
+        self.lied[call.kind] += named != position_id
         if in_flight and named == position_id:
             self.clock.sample(call.sent, self.time.now, self.venue.positions[position_id].ms)
         if in_flight or self.regime.late_answers:
@@ -669,9 +671,8 @@ class Run:
                 wrong.append(f"lost from sight: {hidden}, and only {unsure} undecidable")
             if self.regime.absence_is_promised and len(lost) > unsure:
                 wrong.append(f"absent, and yet opened: {lost}, and only {unsure} undecidable")
-            if not self.regime.strangers_alike:
-                # Who was told another's position by an answer that lies is no call without one.
-                nameless = [n for n in lost if n in self.reports and not self.reports[n].attempts]
-                nameless = [] if self.regime.lies else nameless
+            nameless = [n for n in lost if n in self.reports and not self.reports[n].attempts]
+            # A call that was told another's position is not named: it has one.
+            if not self.regime.strangers_alike and len(nameless) > self.lied[kind]:
                 wrong += [f"reported without the calls that it may belong to: {n}" for n in nameless]
         return wrong
