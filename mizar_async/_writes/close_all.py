@@ -13,7 +13,7 @@ from collections.abc import Iterable
 
 import anyio
 
-from .._account.calls import CloseCall, pair_of
+from .._account.calls import CloseCall, pair_of, unseen
 from .._api.codec import encode
 from .._api.endpoints import CLOSE_ALL
 from .._api.trading import CloseAll, ClosedPosition, ClosePosition, Position
@@ -28,25 +28,30 @@ from .view import View
 _AT_ONCE = 64
 
 
-async def close_each(view: View, position_ids: Iterable[int]) -> dict[int, ClosedPosition | MizarError]:
-    """Close positions by id, many at a time, and say of each what became of it."""
+async def close_each(view: View, positions: Iterable[Position]) -> dict[int, ClosedPosition | MizarError]:
+    """Close positions by id, many at a time, and say of each what became of it.
+
+    What is closed at a price that nobody told is closed all the same, by whomever.
+    """
     ended: dict[int, ClosedPosition | MizarError] = {}
     at_once = anyio.CapacityLimiter(_AT_ONCE)
 
-    async def close(position_id: int) -> None:
+    async def close(position: Position) -> None:
         async with at_once:
-            closing = Closing(view, ClosePosition(position_id))
+            closing = Closing(view, ClosePosition(position.position_id))
             try:
-                ended[position_id] = await closing.run()
+                ended[position.position_id] = await closing.run()
+            except (AnswerUnreadable, Conflict):
+                ended[position.position_id] = unseen(position)
             except MizarError as failure:
-                ended[position_id] = failure
+                ended[position.position_id] = failure
             except asyncio.CancelledError:
-                ended[position_id] = closing.leave()
+                closing.leave()
                 raise
 
     async with anyio.create_task_group() as closes:
-        for position_id in position_ids:
-            closes.start_soon(close, position_id)
+        for position in positions:
+            closes.start_soon(close, position)
     return ended
 
 
@@ -77,7 +82,7 @@ class ClosingAll(Attempt[list[ClosedPosition]]):
         closed: list[ClosedPosition] = []
         with contextlib.suppress(OutcomeUnknown, AnswerUnreadable):  # a list decides
             closed = await self._run()
-        return closed + await self._verified()
+        return _each_once(*closed, *await self._verified())
 
     async def _verified(self) -> list[ClosedPosition]:
         """Close what a list still shows until it shows nothing; raises NotFlat at the deadline."""
@@ -89,10 +94,11 @@ class ClosingAll(Attempt[list[ClosedPosition]]):
             )
             if listed is None:
                 break
-            left = [position.position_id for position in listed if self._covers(position)]
-            if not left:
+            still_open = [position for position in listed if self._covers(position)]
+            if not still_open:
                 return closed
-            ended = await close_each(self._view.within(self._until - loop_time()), left)
+            left = [position.position_id for position in still_open]
+            ended = await close_each(self._view.within(self._until - loop_time()), still_open)
             closed += [end for end in ended.values() if isinstance(end, ClosedPosition)]
         raise NotFlat(
             f"not flat at the deadline of {self._view.options.deadline:g} s: "
@@ -171,25 +177,25 @@ class ClosingAll(Attempt[list[ClosedPosition]]):
             raise call.unknown(str(doubt), tuple(sorted(self._known)))
         before, unclear = self._sorted(call, listed)
         ended = await close_each(self._view.within(self._until - loop_time()), before)
-        done = (ClosedPosition, AnswerUnreadable, Conflict)
-        unclear += [position_id for position_id, end in ended.items() if not isinstance(end, done)]
+        unclear += [position_id for position_id, end in ended.items() if isinstance(end, MizarError)]
         if unclear:
             self._watch.abandon(call)
             raise call.unknown(str(doubt), tuple(sorted(unclear)))
         self._view.account.acknowledge(call, None)
-        found = {position.position_id: position for position in (*call.closed.values(), *closed)}
-        found |= {pid: end for pid, end in ended.items() if isinstance(end, ClosedPosition)}
-        return [found[pid] for pid in sorted(found)]
+        by_id = (end for end in ended.values() if isinstance(end, ClosedPosition))
+        return _each_once(*call.closed.values(), *closed, *by_id)
 
-    def _sorted(self, call: CloseCall, listed: list[Position]) -> tuple[list[int], list[int]]:
-        """What of a list was open at the sending, and what nobody can tell of."""
-        before, unclear, now = [], [], loop_time()
+    def _sorted(self, call: CloseCall, listed: list[Position]) -> tuple[list[Position], list[int]]:
+        """What of a list was open at the sending, and ids of what nobody can tell of."""
+        before: list[Position] = []
+        unclear: list[int] = []
+        now = loop_time()
         for position in listed:
             if not self._covers(position):
                 continue
             came_after = self._watch.came_after(position, call.number, call.sent_at, now)
             if position.position_id in self._known or came_after is False:
-                before.append(position.position_id)
+                before.append(position)
             elif came_after is None:
                 unclear.append(position.position_id)
         return before, unclear
@@ -199,3 +205,9 @@ class ClosingAll(Attempt[list[ClosedPosition]]):
         told = getattr(result, "decoded", None) if isinstance(result, MizarError) else result
         closed = [item for item in told if isinstance(item, ClosedPosition)] if isinstance(told, list) else []
         return [position for position in closed if self._covers(position)]
+
+
+def _each_once(*told: ClosedPosition) -> list[ClosedPosition]:
+    """The positions in the order of their ids, each with its price where anybody told it."""
+    found = {one.position_id: one for one in sorted(told, key=lambda one: one.close_price is not None)}
+    return [found[position_id] for position_id in sorted(found)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -166,6 +167,36 @@ async def test_what_a_lost_close_all_left_open_is_closed_by_id(scripted: Scripte
         assert {position.close_price for position in closed} == {110}
         assert scripted.asked.count("close-position") == 3
         assert not scripted.open
+
+
+@pytest.mark.parametrize("end", ["garbled", 409])
+async def test_a_close_all_names_what_it_closed_by_id_though_no_answer_told_the_price(
+    scripted: ScriptedVenue, end: str | int
+) -> None:
+    def already(ask: dict[str, Any]) -> tuple[int, object]:
+        scripted.open.pop(ask["position_id"])
+        return 409, {"detail": "it is closed"}
+
+    async with scripted.client(deadline=30, max_retries=10) as mizar:
+        await opened(mizar)
+        scripted.script["close-all-positions"] = ["dropped"]
+        # So long that lists have said before that the close-all did not act.
+        scripted.script["close-position"] = ["dropped"] * 5 + [already if end == 409 else end]
+        (closed,) = await mizar.close_all_positions(strategy_id=1)
+        assert (closed.position_id, closed.close_price) == (1, None)
+        assert not scripted.open
+        assert mizar.unresolved() == []
+
+
+async def test_a_close_all_that_verifies_names_what_it_closed_by_id_though_no_answer_told_the_price(
+    scripted: ScriptedVenue,
+) -> None:
+    async with scripted.client() as mizar:
+        scripted.act("open-position", dict(BTC, size=1))
+        scripted.script["close-all-positions"] = [lambda ask: (200, {"closed_positions": []})]
+        scripted.script["close-position"] = ["garbled"]
+        (closed,) = await mizar.close_all_positions(strategy_id=1, verify=True)
+        assert (closed.position_id, closed.close_price) == (1, None)
 
 
 async def test_a_close_all_leaves_what_it_can_not_tell_about_and_names_it(scripted: ScriptedVenue) -> None:
