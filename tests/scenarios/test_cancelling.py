@@ -136,6 +136,21 @@ async def test_a_client_that_closes_with_something_in_doubt_says_so_once(
         assert "open long BTC/USDT size 0.1 of strategy 1" in warnings[0]
 
 
+async def test_what_a_closed_client_left_in_doubt_is_followed_up_by_another_of_its_account(tmp_path: Path) -> None:
+    faults = {"open-position": Fault.RESET_AFTER, "all-open-positions": Fault.ERROR_BEFORE}
+    async with scene(tmp_path, seed=59, deadline=0.6, grace=0.1) as scenery:
+        await looked(scenery.mizar)
+        scenery.proxy.plan = lambda seen: faults.get(seen.call)
+        assert isinstance(await failed(lambda: scenery.mizar.open_position(**OPEN)), OutcomeUnknown)
+        async with scenery.client() as staying:
+            await scenery.mizar.aclose()
+            assert len(staying.unresolved()) == 1
+            scenery.proxy.plan = None
+            await until(lambda: staying.unclaimed_positions(1))
+            assert ids(staying.unclaimed_positions(1)) == ids(scenery.positions())
+            assert staying.unresolved() == []
+
+
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("rate", [0.0, 1 / 3], ids=["nothing_else_fails", "a_third_fails"])
 async def test_many_cancelled_calls_leave_nothing_behind_that_is_not_known(rate: float, tmp_path: Path) -> None:

@@ -7,7 +7,16 @@ from typing import Any
 
 import pytest
 
-from mizar_async import AnswerUnreadable, NotFlat, NotOpened, NotSent, OpenPosition, OutcomeUnknown, Position
+from mizar_async import (
+    AnswerUnreadable,
+    FlattenReport,
+    NotFlat,
+    NotOpened,
+    NotSent,
+    OpenPosition,
+    OutcomeUnknown,
+    Position,
+)
 
 from ..scripted_venue import ScriptedVenue
 
@@ -276,3 +285,8 @@ async def test_a_close_all_that_verifies_ends_by_its_deadline_though_lists_are_s
             await mizar.close_all_positions(strategy_id=1, verify=True)
         assert left.value.still_open == (1,)
         assert asyncio.get_running_loop().time() - began < 2.1
+
+
+@pytest.mark.parametrize(("strategies", "named"), [((), "no strategy"), ((1, 2), "strategy 1, 2")])
+def test_a_report_names_its_strategies(strategies: tuple[int, ...], named: str) -> None:
+    assert repr(FlattenReport(strategies)) == f"<FlattenReport of {named}: 0 closed, 0.00 s>"

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from mizar_async import InvalidInput, NotOpened, OpenPosition, OutcomeUnknown, Position
+from mizar_async import InvalidInput, NotOpened, OpenPosition, OutcomeUnknown, Position, Refused
+from mizar_async._account import watch
 
 from ..scripted_venue import ScriptedVenue
 
@@ -263,3 +264,34 @@ async def test_a_bulk_ends_by_its_deadline_though_its_source_stalls(scripted: Sc
         result = await mizar.open_positions(stalling(), deadline=1)
         assert (len(result.succeeded), len(scripted.open)) == (1, 1)
         assert asyncio.get_running_loop().time() - began < 2
+
+
+@virtual
+async def test_an_open_is_given_its_position_though_it_was_closed_so_long_ago_that_it_is_forgotten(
+    scripted: ScriptedVenue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "REMEMBERED", 1)
+    strangers = [scripted.act("open-position", dict(BTC, size=0.9)) for _ in range(3)]
+    plain, refused = scripted.answer, asyncio.Event()
+
+    async def refusing_the_second(request: Any) -> Any:
+        if request.url.path.endswith("open-position") and scripted.opened > len(strangers):
+            await refused.wait()
+            scripted.script["open-position"] = [422]
+        return plain(request)
+
+    scripted.answer = refusing_the_second  # type: ignore[method-assign, assignment]
+    scripted.script["open-position"] = ["lost"]
+    async with scripted.client(deadline=60, timeout=30.0, settle_time=20.0) as mizar:
+        first, second = (asyncio.create_task(mizar.open_position(**BTC)) for _ in range(2))
+        await asyncio.sleep(0.5)
+        # It waits for the second, which is in flight and was sent before it was listed.
+        assert 4 in {position.position_id for position in await mizar.get_all_open_positions(strategy_id=1)}
+        assert not first.done()
+        for position_id in (4, 1, 2, 3):
+            await mizar.close_position(position_id=position_id)
+        refused.set()
+        with pytest.raises(Refused):
+            await second
+        assert (await first).position_id == 4
+        assert mizar.unresolved() == []
