@@ -38,6 +38,7 @@ ORDER = [
     "_ledger.known",
     "_ledger.proof",
     "_ledger.placing",
+    "_ledger.carried",
     "_ledger.ledger",
     "_ledger.closes",
     "_ledger.server_clock",

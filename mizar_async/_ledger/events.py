@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import itertools
+import math
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Final, Literal
 
 import attrs
 
-if TYPE_CHECKING:
-    from decimal import Decimal
+RUN_BITS: Final = 40
+
+
+def numbers_of(run: int) -> Iterator[int]:
+    """The numbers of the calls of a run, the first of which is 0: they are unique, and grow, over all runs."""
+    return itertools.count((run << RUN_BITS) + 1)
+
+
+def run_of(number: int) -> int:
+    """The run whose call has that number."""
+    return number >> RUN_BITS
 
 
 @attrs.frozen
@@ -85,6 +98,10 @@ class Closing:
     """A close of the position is about to leave: from now on it may be absent for our own reason."""
 
     position_id: int
+    at: float = -math.inf
+    timeout: float = 0.0
+    settle_time: float = 0.0
+    listing_lag: float = 0.0
 
 
 @attrs.frozen
@@ -102,6 +119,8 @@ class Sweeping:
 
     sweep: int
     at: float
+    timeout: float = 0.0
+    settle_time: float = 0.0
 
 
 @attrs.frozen
@@ -125,7 +144,49 @@ class Listed:
     clock_on: bool = True
 
 
-Event = Sending | Answered | Refused | Doubted | GaveUp | Closing | Closed | Sweeping | Swept | Listed
+@attrs.frozen
+class Told:
+    """A caller is about to be given the outcome of its attempt, or what the user says of it; that stands from now on.
+
+    The outcome is "opened" with the position, "absent", or "undecidable" with the candidates.
+    """
+
+    attempt: int
+    outcome: Literal["opened", "absent", "undecidable"]
+    position_id: int | None = None
+    candidates: tuple[int, ...] = ()
+
+
+@attrs.frozen
+class RunEnded:
+    """The process that made the calls of a run is known to be gone at `at`. What it had in flight is in doubt."""
+
+    run: int
+    at: float
+
+
+@attrs.frozen
+class Prolonged:
+    """How long ago anything before was sent is not known for certain: as if all in doubt were given up at `at`."""
+
+    at: float
+
+
+Event = (
+    Sending
+    | Answered
+    | Refused
+    | Doubted
+    | GaveUp
+    | Closing
+    | Closed
+    | Sweeping
+    | Swept
+    | Listed
+    | Told
+    | RunEnded
+    | Prolonged
+)
 
 
 @attrs.frozen

@@ -44,6 +44,20 @@ class Known:
         self._order: deque[int] = deque()
         self._again: Counter[int] = Counter()  # how often it stands in the order for times that do not count
 
+    def order(self) -> list[int]:
+        """What is closed, in the order in which it is forgotten."""
+        again, order = Counter(self._again), []
+        for position_id in self._order:
+            if again[position_id]:
+                again[position_id] -= 1
+            else:
+                order.append(position_id)
+        return order
+
+    def remember(self, past: dict[int, Past]) -> None:
+        """Take over what was closed, in the order in which it is to be forgotten."""
+        self.past, self._order = past, deque(past)
+
     def holder(self, position_id: int) -> int | None:
         """The number of who owns it, or owned it until it was closed."""
         past = self.past.get(position_id)

@@ -73,6 +73,7 @@ from typing import TYPE_CHECKING, assert_never
 
 import attrs
 
+from .carried import Carried, KnownData, PlacingData, ProofData
 from .events import (
     Absent,
     Answered,
@@ -82,14 +83,18 @@ from .events import (
     Event,
     GaveUp,
     Listed,
+    Prolonged,
     Refused,
     Row,
+    RunEnded,
     Sending,
     Sweeping,
     Swept,
+    Told,
     Unclaimed,
     Undecidable,
     Verdict,
+    run_of,
 )
 from .known import Known
 from .placing import NAMED, Placing
@@ -126,7 +131,40 @@ class Ledger:
         self._proof = Proof(self._known, self._sweeps)
         self._placing = Placing(self._known, self._sweeps)
         self._ended: deque[Attempt] = deque()
+        self._ended_runs: dict[int, float] = {}
         self._forget_at = -math.inf
+
+    @classmethod
+    def of(cls, carried: Carried) -> Ledger:
+        """One that goes on as the one which gave this would have."""
+        ledger = cls()
+        ledger._now, ledger._began, ledger._sequence = carried.now, carried.began, carried.sequence
+        ledger._largest_id, ledger._clock_on = carried.largest_id, carried.clock_on
+        ledger._answers_err, ledger._ended_runs = carried.answers_err, dict(carried.ended_runs)
+        carried.known.into(ledger._known)
+        carried.proof.into(ledger._proof, ledger._sweeps)
+        ledger._ended.extend(carried.placing.into(ledger._placing))
+        for attempt in ledger._placing.in_doubt.values():
+            if attempt.proven < math.inf:
+                ledger._held_up(attempt)
+        return ledger
+
+    def carried(self) -> Carried:
+        """All that it knows, as plain data."""
+        return Carried(
+            now=self._now,
+            began=self._began,
+            sequence=self._sequence,
+            largest_id=self._largest_id,
+            clock_on=self._clock_on,
+            answers_err=self._answers_err,
+            ended_runs=dict(self._ended_runs),
+            placing=PlacingData.of(
+                self._placing, [one for one in self._ended if one.alike.near.ended.get(one.number) is one]
+            ),
+            known=KnownData.of(self._known),
+            proof=ProofData.of(self._proof, self._sweeps),
+        )
 
     def __repr__(self) -> str:
         attempts = f"{len(self.in_flight)} in flight, {len(self.in_doubt)} in doubt"
@@ -209,10 +247,25 @@ class Ledger:
             case Listed():
                 verdicts = self._list(event)
             case _:
-                assert_never(event)
+                verdicts = self._take_over(event)
         return verdicts + self._settle() if self._placing.to_place or self._placing.stirred else verdicts
 
+    def _take_over(self, event: Told | RunEnded | Prolonged) -> list[Verdict]:
+        """Note what only tells whoever goes on from what others have recorded."""
+        match event:
+            case Told():
+                return self._tell(event)
+            case RunEnded():
+                self._end_run(event)
+            case Prolonged():
+                self._prolong(event)
+            case _:
+                assert_never(event)
+        return []
+
     def _send(self, event: Sending) -> None:
+        if run_of(event.attempt) in self._ended_runs:
+            return  # whoever took over may have sent it again
         self._sequence += 1
         self._began = min(self._began, event.at)
         self._proof.lag = max(self._proof.lag, event.listing_lag)
@@ -322,6 +375,40 @@ class Ledger:
     def _give_up(self, event: GaveUp) -> None:
         if attempt := self._placing.attempts.get(event.attempt):
             attempt.waited_for = False
+
+    def _tell(self, event: Told) -> list[Verdict]:
+        """What a caller was told stands, though less may be known here than where it was found out."""
+        attempt = self._placing.attempts.get(event.attempt)
+        if attempt is None or not attempt.undecided or run_of(event.attempt) in self._ended_runs:
+            return []
+        if event.outcome == "opened":
+            assert event.position_id is not None
+            return self._answer(Answered(event.attempt, event.position_id, self._now))
+        waited_for = attempt.waited_for
+        self._put_to_rest(attempt)
+        if event.outcome == "absent":
+            return [Absent(event.attempt, waited_for)]
+        return [Undecidable(event.attempt, waited_for, event.candidates)]
+
+    def _end_run(self, event: RunEnded) -> None:
+        if event.run in self._ended_runs:
+            return
+        self._now = max(self._now, event.at)
+        self._ended_runs[event.run] = self._now
+        theirs = [one for one in self._placing.attempts.values() if one.undecided and run_of(one.number) == event.run]
+        for attempt in theirs:
+            self._doubt(Doubted(attempt.number, event.at))
+            self._give_up(GaveUp(attempt.number))
+        for swept in self._sweeps.of_run(event.run, event.at):
+            self._end_sweep(swept)
+
+    def _prolong(self, event: Prolonged) -> None:
+        for attempt in list(self._placing.in_doubt.values()):
+            self._placing.leave(attempt)
+            attempt.sent = -math.inf  # nor can it be compared with what the server dates
+            attempt.window_end = max(attempt.window_end, event.at + attempt.timeout + attempt.settle_time)
+            self._placing.join_doubt(attempt)
+        self._sweeps.prolong(event.at + self._placing.longest)
 
     def _close(self, event: Closed) -> None:
         # An unowned one waits on for its owner: whoever opened it must not be told that nothing was opened.
@@ -486,14 +573,17 @@ class Ledger:
     def _end(self, attempt: Attempt) -> Absent | Undecidable:
         candidates = self._placing.candidates(attempt)
         number, waited_for = attempt.number, attempt.waited_for
-        self._placing.leave(attempt)
-        attempt.waited_for = False
-        attempt.ended_at = self._now
-        attempt.alike.near.ended[number] = attempt
-        self._ended.append(attempt)
+        self._put_to_rest(attempt)
         if candidates or self._undecidable(attempt):
             return Undecidable(number, waited_for, candidates)
         return Absent(number, waited_for)
+
+    def _put_to_rest(self, attempt: Attempt) -> None:
+        self._placing.leave(attempt)
+        attempt.waited_for = False
+        attempt.ended_at = self._now
+        attempt.alike.near.ended[attempt.number] = attempt
+        self._ended.append(attempt)
 
     def _undecidable(self, attempt: Attempt) -> bool:
         if attempt.said_yes or attempt.others_close or self._placing.perhaps_unseen(attempt):
@@ -507,6 +597,7 @@ class Ledger:
             return
         self._forget_at = self._now + REMEMBERED / 100
         before = self._now - REMEMBERED
+        self._ended_runs = {run: at for run, at in self._ended_runs.items() if at >= before}
         for position_id, number in self._known.forget_past(before):
             if holder := self._placing.attempts.pop(number, None):  # by inference
                 holder.alike.holders.pop(position_id, None)

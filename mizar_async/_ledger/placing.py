@@ -47,6 +47,25 @@ class Placing:
         attempt.alike.in_flight.add(attempt)
         self.count_as_undecided(attempt)
 
+    def undecided_again(self, attempt: Attempt) -> None:
+        """Take over one that is in flight or in doubt."""
+        self.attempts[attempt.number] = attempt
+        if attempt.in_flight:
+            self.in_flight[attempt.number] = attempt
+            attempt.alike.in_flight.add(attempt)
+        else:
+            self._look_for(attempt)
+        self.count_as_undecided(attempt)
+
+    def unowned_again(self, position: Sighting, near: Near, alike: Alike | None) -> None:
+        """Take over a position that waits for an owner: for one of those who asked for it, if there are any."""
+        self.unowned[position.position_id] = position
+        near.add(position)
+        if alike is None:
+            near.strays.add(position)
+        else:
+            alike.wait(position, ids_grow=self.ids_grow)
+
     def count_as_undecided(self, attempt: Attempt) -> None:
         """Let what is seen near its size wait for it."""
         near = attempt.alike.near
@@ -192,6 +211,9 @@ class Placing:
         """Look for it from now on."""
         attempt.in_doubt = True
         attempt.proven = math.inf
+        self._look_for(attempt)
+
+    def _look_for(self, attempt: Attempt) -> None:
         self.in_doubt[attempt.number] = attempt
         attempt.alike.doubted.add(attempt)
         insort(attempt.alike.in_doubt, attempt.place)

@@ -5,39 +5,61 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from .events import Cut, Row, Sweeping, Swept, Vanished, Verdict
+import attrs
+
+from .events import Cut, Row, Sweeping, Swept, Vanished, Verdict, run_of
 
 if TYPE_CHECKING:
     from .known import Known
     from .records import Attempt
 
 
+@attrs.frozen
+class UnderWay:
+    """A close-all that was sent, and has not ended yet."""
+
+    sweep: int
+    at: float
+    timeout: float
+    settle_time: float
+
+
 class Sweeps:
     """The close-alls of ours that may have closed something unseen."""
 
     def __init__(self) -> None:
-        self._under_way: dict[int, float] = {}  # and since when
-        self._until = -math.inf
+        self.under_way: dict[int, UnderWay] = {}
+        self.until = -math.inf
 
     def begin(self, event: Sweeping) -> None:
         """One was sent."""
-        self._under_way[event.sweep] = event.at
+        self.under_way[event.sweep] = UnderWay(event.sweep, event.at, event.timeout, event.settle_time)
 
     def end(self, event: Swept) -> bool:
         """Whether it may have closed anything at all: one that was refused has not."""
-        began = self._under_way.pop(event.sweep, -math.inf)
-        acted = event.until > began
+        sent = self.under_way.pop(event.sweep, None)
+        acted = event.until > (sent.at if sent else -math.inf)
         if acted:
-            self._until = max(self._until, event.until)
+            self.until = max(self.until, event.until)
         return acted
+
+    def of_run(self, run: int, at: float) -> list[Swept]:
+        """How those of a run end that has ended by that time: they may act until their windows end."""
+        left = [one for one in self.under_way.values() if run_of(one.sweep) == run]
+        return [Swept(one.sweep, max(at, one.at + one.timeout) + one.settle_time) for one in left]
+
+    def prolong(self, until: float) -> None:
+        """What has ended may act until then, for all that is known."""
+        if self.until > -math.inf:
+            self.until = max(self.until, until)
 
     def may_have_met(self, attempt: Attempt) -> bool:
         """Whether one may have closed what the attempt opened."""
-        return bool(self._under_way) or attempt.sent < self._until
+        return bool(self.under_way) or attempt.sent < self.until
 
     def were_over(self, as_of: float) -> bool:
         """Whether none could act any more."""
-        return not self._under_way and as_of > self._until
+        return not self.under_way and as_of > self.until
 
 
 class Proof:
@@ -46,8 +68,8 @@ class Proof:
     def __init__(self, known: Known, sweeps: Sweeps) -> None:
         self.lag = 0.0
         self.asked_at = -math.inf  # when the last fresh list was asked for
-        self._last = -math.inf  # the same, if no later list was stale
-        self._was_cut = False
+        self.last = -math.inf  # the same, if no later list was stale
+        self.was_cut = False
         self._known = known
         self._sweeps = sweeps
 
@@ -58,7 +80,7 @@ class Proof:
 
     def is_of(self, asked_at: float) -> bool:
         """Whether the last list was asked for then and was fresh."""
-        return self._last == asked_at
+        return self.last == asked_at
 
     def contradicted(self, here: dict[int, Row], asked_at: float) -> tuple[list[int], bool]:
         """What is open although it was called closed, and whether the list is stale, since it shows what is closed."""
@@ -77,9 +99,9 @@ class Proof:
         """Find out whether the list is fresh by what it lacks; only then does it prove absence."""
         as_of = asked_at - self.lag
         lacking = self._known.lacking(here, as_of)
-        cut, self._was_cut = self._was_cut, self._known.is_cut(here, lacking, ids_grow=ids_grow)
-        if self._was_cut:
-            self._last = -math.inf
+        cut, self.was_cut = self.was_cut, self._known.is_cut(here, lacking, ids_grow=ids_grow)
+        if self.was_cut:
+            self.last = -math.inf
             return [] if cut else [Cut(len(here))]
         vanished = [position_id for position_id in lacking if self._missing_for_long(position_id, asked_at)]
         for position_id in vanished:
@@ -98,7 +120,7 @@ class Proof:
         return 4 * self.lag + 2.0
 
     def _prove(self, here: dict[int, Row], asked_at: float, *, stale: bool) -> None:
-        self._last = -math.inf if stale else asked_at
+        self.last = -math.inf if stale else asked_at
         if not stale:
             self.asked_at = max(self.asked_at, asked_at)
             self._known.forget_gone(here, asked_at - self.lag)

@@ -47,7 +47,10 @@ class Sighting:
 
 @attrs.define(eq=False)
 class Attempt:
-    """One open that was sent. `proven` is the first list that could have shown what it opened, as a sequence number."""
+    """One open that was sent. `proven` is the first list that could have shown what it opened, as a sequence number.
+
+    `serial` tells it from all others, also where two have traded their names, or stand for each other.
+    """
 
     number: int
     alike: Alike
@@ -59,6 +62,7 @@ class Attempt:
     settle_time: float
     lag: float
     others_close: bool
+    serial: int = attrs.field(default=attrs.Factory(lambda self: self.sequence, takes_self=True))
     in_flight: bool = True
     in_doubt: bool = False
     waited_for: bool = True
@@ -71,7 +75,7 @@ class Attempt:
     @property
     def place(self) -> tuple[float, int, int, Attempt]:
         """Its place in the order of window ends."""
-        return self.window_end, self.sequence, id(self), self
+        return self.window_end, self.sequence, self.serial, self
 
     @property
     def undecided(self) -> bool:
@@ -104,7 +108,7 @@ class Oldest:
             self.queue = [one for one in self.queue if self.holds(one[2])]
             heapify(self.queue)
             self.enough = max(64, 2 * len(self.queue))
-        heappush(self.queue, (attempt.sequence, id(attempt), attempt))
+        heappush(self.queue, (attempt.sequence, attempt.serial, attempt))
 
     def first(self) -> Attempt | None:
         while self.queue and not self.holds(self.queue[0][2]):
@@ -173,6 +177,8 @@ class Seen(dict[tuple[int, int], dict[int, Sighting]]):
 class Near:
     """One step on the scale of sizes of a pair and side; `around` are the steps within 1 %, itself among them."""
 
+    place: tuple[str, str, bool, int]
+    """Pair, side and step."""
     around: list[Near] = attrs.field(factory=list)
     undecided: Oldest = attrs.field(factory=lambda: Oldest(lambda attempt: attempt.undecided))
     open: Oldest = attrs.field(factory=lambda: Oldest(lambda attempt: attempt.open))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left, insort
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING
 
 import attrs
@@ -32,6 +32,7 @@ ASKED = 16  # neighbours in size that are looked at: of more, none is the neares
 class Market:
     """The sizes of one pair and side."""
 
+    pair_and_side: tuple[str, str, bool]
     nears: dict[int, Near] = attrs.field(factory=dict)
     sizes: list[tuple[float, int, Alike]] = attrs.field(factory=list)  # in their order
 
@@ -39,7 +40,7 @@ class Market:
         """The step on the scale, made if there is none."""
         if found := self.nears.get(step):
             return found
-        near = self.nears[step] = Near()
+        near = self.nears[step] = Near((*self.pair_and_side, step))
         near.around = [self.nears[one] for one in _around(step) if one in self.nears]
         for other in near.around:
             if other is not near:
@@ -93,6 +94,25 @@ class Sizes:
             return None
         return market.near(step)
 
+    def at(self, place: tuple[str, str, bool, int]) -> Near:
+        """The step at a place, made if there is none."""
+        base, quote, is_long, step = place
+        return self._market((base, quote, is_long)).near(step)
+
+    def kinds(self) -> Iterator[Alike]:
+        """The attempts of each kind."""
+        return iter(self._alikes.values())
+
+    def steps(self) -> Iterator[Near]:
+        """Every step that was made."""
+        return (near for market in self._markets.values() for near in market.nears.values())
+
+    def _market(self, pair_and_side: tuple[str, str, bool]) -> Market:
+        found = self._markets.get(pair_and_side)
+        if found is None:
+            found = self._markets[pair_and_side] = Market(pair_and_side)
+        return found
+
     def asked_for(self, kind: Kind) -> Alike | None:
         """The undecided attempts that asked for it: of its kind, else of the nearest size if sizes are rounded."""
         alike = self._find(kind)
@@ -116,7 +136,7 @@ class Sizes:
         return None
 
     def _add(self, kind: Kind) -> Alike:
-        market = self._markets.setdefault(_market_of(kind), Market())
+        market = self._market(_market_of(kind))
         alike = self._alikes[_key(kind, 0)] = Alike(kind, market.near(_step_of(float(kind.size))))
         insort(market.sizes, (alike.size, id(alike), alike))
         return alike

@@ -18,7 +18,16 @@ from .closer import Closer, Sent
 from .run import Call, Run
 
 PACKAGE = Path(shipped.__file__).parent
-MODULES = "records", "sizes", "known", "proof", "placing", "ledger", "closes"  # each imports only what stands before it
+MODULES = (
+    "records",
+    "sizes",
+    "known",
+    "proof",
+    "placing",
+    "carried",
+    "ledger",
+    "closes",
+)  # each imports only what stands before it
 
 
 @attrs.frozen
@@ -52,9 +61,9 @@ _WINDOW_END = "max(at, attempt.sent + attempt.timeout) + attempt.settle_time"
 _REPORT = "return [Unclaimed(position.position_id, attempts)] if new else []"
 _PUT_AWAY = "        self._known.put_away(event.position_id, event.at, certain=event.certain)\n"
 _UNSEEN = "        if attempt.said_yes or attempt.others_close or self._placing.perhaps_unseen(attempt):\n            return True\n"
-_SWEPT = "            self._until = max(self._until, event.until)\n"
-_SWEPT_AT_ONCE = "            self._until = max(self._until, began)\n"
-_MET = "return bool(self._under_way) or attempt.sent < self._until"
+_SWEPT = "            self.until = max(self.until, event.until)\n"
+_SWEPT_AT_ONCE = "            self.until = max(self.until, sent.at if sent else -math.inf)\n"
+_MET = "return bool(self.under_way) or attempt.sent < self.until"
 _STALE = "            else:\n                stale = True\n"
 
 # fmt: off
@@ -86,7 +95,7 @@ MUTANTS = [
     Mutant("a list that lacks an open position is fresh", "stale=stale or len(vanished) < len(lacking)", "stale=stale"),
     Mutant("a list that shows a closed position is fresh", _STALE, ""),
     Mutant("missing once is closed", "missing_since.setdefault(position_id, asked_at) > self._long", "missing_since.setdefault(position_id, asked_at) >= 0.0"),
-    Mutant("a list that is cut proves absence", "        if self._was_cut:\n", "        if False:\n"),
+    Mutant("a list that is cut proves absence", "        if self.was_cut:\n", "        if False:\n"),
     Mutant("a cut list known by ids though they do not grow", "        if ids_grow:\n            return max(lacking)", "        if True:\n            return max(lacking)"),
     Mutant("a 409 closes for good", "if position_id in known.uncertain or self._shown", "if self._shown"),
     Mutant("what is called closed is closed, whatever lists show", " or self._shown_for_long(position_id, asked_at)", ""),
@@ -101,9 +110,9 @@ MUTANTS = [
     Mutant("absent though it heard yes", _UNSEEN, _UNSEEN.replace("attempt.said_yes or ", "")),
     Mutant("no trade between equals", "        if unseen or not attempt.said_yes:", "        if True:"),
     Mutant("a close-all taints nothing", _MET, "return False"),
-    Mutant("a close-all under way taints nothing", _MET, "return attempt.sent < self._until"),
+    Mutant("a close-all under way taints nothing", _MET, "return attempt.sent < self.until"),
     Mutant("a close-all acts only until it is given up", _SWEPT, _SWEPT_AT_ONCE),
-    Mutant("a close-all that was refused taints", "        acted = event.until > began\n", "        acted = True\n"),
+    Mutant("a close-all that was refused taints", "        acted = event.until > (sent.at if sent else -math.inf)\n", "        acted = True\n"),
     Mutant("the taint stays with whom a position is given", " or attempt.sequence < attempt.alike.unsure_below", ""),
     Mutant("after a close-all all is known to be open", "        self.perhaps_closed.update(self.open)\n        self.open.clear()\n", ""),
     Mutant("open again though a close-all may act", "if self._sweeps.were_over(asked_at - self.lag):", "if True:"),
@@ -118,8 +127,8 @@ MUTANTS = [
     Mutant("strangers reported again and again", "        self._known.others[position.position_id] = position\n", ""),
     Mutant("reported without the calls it may belong to", "tuple(sorted(islice(named, NAMED)))", "()"),
     Mutant("closed before it was reported, and silent when it is back", "return [] if untold is None else", "return [] if True else"),
-    Mutant("who gave up is not looked for", "            attempt.waited_for = False\n\n    def _close", "            self._placing.leave(attempt)\n\n    def _close"),
-    Mutant("who gave up is still waited for", "            attempt.waited_for = False\n\n    def _close", "            pass\n\n    def _close"),
+    Mutant("who gave up is not looked for", "            attempt.waited_for = False\n\n    def _tell", "            self._placing.leave(attempt)\n\n    def _tell"),
+    Mutant("who gave up is still waited for", "            attempt.waited_for = False\n\n    def _tell", "            pass\n\n    def _tell"),
     Mutant("given again by an answer", "        if self._known.holder(position_id) is not None:\n            return False\n", ""),
     Mutant("believes an answer that names what was closed before", "if past and past.at <= attempt.sent:", "if False:"),
     Mutant("believes an answer that names what was listed before", "return first_seen > attempt.sequence", "return True"),
