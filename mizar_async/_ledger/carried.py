@@ -7,6 +7,7 @@ is remembered of what has ended. What can be found again from that, such as the 
 from __future__ import annotations
 
 from itertools import chain
+from typing import Final
 
 import attrs
 
@@ -53,27 +54,6 @@ class SightingData:
         seen = Sighting(self.position_id, self.kind, self.rank, self.sequence, self.earliest, self.latest, self.seen_at)
         seen.first = self.first
         return seen
-
-
-_COPIED = [
-    "number",
-    "serial",
-    "sequence",
-    "floor",
-    "anchored",
-    "sent",
-    "timeout",
-    "settle_time",
-    "lag",
-    "others_close",
-    "in_flight",
-    "in_doubt",
-    "waited_for",
-    "said_yes",
-    "window_end",
-    "proven",
-    "ended_at",
-]
 
 
 @attrs.frozen
@@ -123,6 +103,9 @@ class AttemptData:
             setattr(attempt, name, getattr(self, name))
         attempt.position = None if self.position is None else self.position.made()
         return attempt
+
+
+_COPIED: Final = tuple(field.name for field in attrs.fields(AttemptData) if field.name not in {"kind", "position"})
 
 
 @attrs.frozen
