@@ -225,7 +225,14 @@ class AsyncMizar:
         return strategies
 
     async def open_position(
-        self, *, strategy_id: int, base_asset: str, quote_asset: str, size: Size = 1, is_long: bool
+        self,
+        *,
+        strategy_id: int,
+        base_asset: str,
+        quote_asset: str,
+        size: Size = 1,
+        is_long: bool,
+        client_order_id: str | None = None,
     ) -> Position:
         """Open one position, and return it as the server recorded it.
 
@@ -233,7 +240,9 @@ class AsyncMizar:
                 strategy_id=1, base_asset="BTC", quote_asset="USDT", size=0.3, is_long=True
             )
 
-        `size` is the share of what each follower allows: more than 0, at most 1.
+        `size` is the share of what each follower allows: more than 0, at most 1. `client_order_id` is a name of your
+        own for this open: asked for again, it opens nothing, and gives what became of it, the position as it is known,
+        which is a `ClosedPosition` if it is closed by now.
 
         An open that gets no answer is looked up, never sent again while it is in doubt. Raises `Refused` if the server
         said no, `NotSent` if nothing left, `NotOpened` if it was in doubt and is proven absent, and `OutcomeUnknown` if
@@ -241,7 +250,12 @@ class AsyncMizar:
         answer.
         """
         ask = OpenPosition(
-            strategy_id=strategy_id, base_asset=base_asset, quote_asset=quote_asset, size=size, is_long=is_long
+            strategy_id=strategy_id,
+            base_asset=base_asset,
+            quote_asset=quote_asset,
+            size=size,
+            is_long=is_long,
+            client_order_id=client_order_id,
         )
         return await open_alone(Opening(self._view, ask))
 

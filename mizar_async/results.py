@@ -26,6 +26,8 @@ class Outcome(Generic[Request, Result]):
     request: Request
     position: Result | None = None
     error: MizarError | None = None
+    repeated: bool = False
+    """True if its client order id was there before: it has sent nothing, and tells what became of that."""
 
     @property
     def status(self) -> Status:

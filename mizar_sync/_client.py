@@ -197,7 +197,14 @@ class Mizar:
         return self._runtime.call(self._async.get_all_self_hosted_strategies_info)
 
     def open_position(
-        self, *, strategy_id: int, base_asset: str, quote_asset: str, size: Size = 1, is_long: bool
+        self,
+        *,
+        strategy_id: int,
+        base_asset: str,
+        quote_asset: str,
+        size: Size = 1,
+        is_long: bool,
+        client_order_id: str | None = None,
     ) -> Position:
         """Open one position, and return it as the server recorded it.
 
@@ -205,7 +212,9 @@ class Mizar:
                 strategy_id=1, base_asset="BTC", quote_asset="USDT", size=0.3, is_long=True
             )
 
-        `size` is the share of what each follower allows: more than 0, at most 1.
+        `size` is the share of what each follower allows: more than 0, at most 1. `client_order_id` is a name of your
+        own for this open: asked for again, it opens nothing, and gives what became of it, the position as it is known,
+        which is a `ClosedPosition` if it is closed by now.
 
         An open that gets no answer is looked up, never sent again while it is in doubt. Raises `Refused` if the server
         said no, `NotSent` if nothing left, `NotOpened` if it was in doubt and is proven absent, and `OutcomeUnknown` if
@@ -219,6 +228,7 @@ class Mizar:
             quote_asset=quote_asset,
             size=size,
             is_long=is_long,
+            client_order_id=client_order_id,
         )
 
     def close_position(self, *, position_id: int) -> ClosedPosition:

@@ -53,6 +53,7 @@ ORDER = [
     "_account.positions",
     "_account.door",
     "_account.guards",
+    "_account.orders",
     "_account.agenda",
     "_account.left_behind",
     "_account.listing",

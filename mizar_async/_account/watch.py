@@ -24,6 +24,7 @@ from .door import Door
 from .guards import Guard, Guards
 from .left_behind import REMEMBERED
 from .listing import Listing
+from .orders import Orders
 from .shared import Shared
 
 log = logging.getLogger("mizar_async")
@@ -41,6 +42,7 @@ class Watch:
         hint = f"strategy {strategy_id} is being flattened, or was; resume({strategy_id}) lets it open again"
         self.door = Door(hint, shared.lock, shared.door)
         self.guards = Guards(shared.lock)
+        self.orders = Orders(shared.lock, shared.positions)
         self.had_baseline: bool | None = None
         """Whether a list was read before the first open left; None before that."""
         self._shared = shared
@@ -62,6 +64,7 @@ class Watch:
             if self.had_baseline is None:
                 self.had_baseline = self._ledger.has_baseline
             self._opens[call.number] = call
+            self.orders.sending(call)
             self._shared.loops[call.loop] += 1
             self._take(
                 events.Sending(
@@ -162,6 +165,7 @@ class Watch:
                 if len(self._closed_unowned) > REMEMBERED:
                     self._closed_unowned.popitem(last=False)
             self._shared.left_behind.claimed(number)
+            self.orders.closed(closed)
             for call in self._closes.values():
                 if number in call.positions:
                     call.closed[number] = closed
@@ -314,6 +318,7 @@ class Watch:
         if not self._ledger.is_closed(position_id):
             self._shared.positions.seen(position)
         self.guards.opened(call, position_id)
+        self.orders.opened(call, position)
         self._shared.left_behind.drop(call)
         self._settle(call, position)
 
@@ -372,9 +377,19 @@ class Watch:
                 self._shared.left_behind.claimed(position_id)
             else:
                 self._take(events.Refused(call.number))
+            if isinstance(call, OpenCall):
+                self._decide(call, position_id)
             self._forget_open(call.number)
             self._shared.left_behind.drop(call)
             self._note()
+
+    def _decide(self, call: OpenCall, position_id: int | None) -> None:
+        if position_id is None:
+            call.settle(call.absent())
+        elif not isinstance(call.ending, Position) or call.ending.position_id != position_id:
+            position = self._shared.positions.get(position_id) or call.as_asked(position_id)
+            call.settle(position)
+            self.orders.opened(call, position)
 
     def _check_owner(self, call: Call, position_id: int) -> None:
         owner = self._ledger.holder(position_id)

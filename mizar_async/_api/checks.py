@@ -79,6 +79,19 @@ def is_optional_text(_: object, field: Attribute[Any], value: object) -> None:
         _text(field.name, value)
 
 
+_LONGEST_ID = 64
+
+
+def is_client_order_id(_: object, field: Attribute[Any], value: object) -> None:
+    if value is None:
+        return
+    fits = isinstance(value, str) and 0 < len(value) <= _LONGEST_ID and value == value.strip() and value.isprintable()
+    if not fits:
+        raise refuse(
+            field.name, value, f"it must be text of 1 to {_LONGEST_ID} printable characters without spaces around it"
+        )
+
+
 def is_side(_: object, field: Attribute[Any], value: object) -> None:
     if value is not True and value is not False:
         raise refuse(field.name, value, "it must be True (long) or False (short)")

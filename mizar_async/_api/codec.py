@@ -17,6 +17,7 @@ from urllib.parse import urlencode
 import attrs
 import msgspec
 
+from .documented import on_the_wire
 from .endpoints import SYMBOLS, Endpoint
 from .exchange import Answer, NoAnswer, Request
 from .meaning import declined, foreign, unanswered, unreadable
@@ -38,7 +39,8 @@ def _wire(value: object) -> object:
 
 @functools.cache
 def _names(endpoint: Endpoint[Any]) -> tuple[str, ...]:
-    return tuple(field.name for field in attrs.fields(endpoint.request))
+    request: Any = endpoint.request
+    return tuple(field.name for field in on_the_wire(request))
 
 
 def encode(endpoint: Endpoint[Any], ask: object) -> Request:

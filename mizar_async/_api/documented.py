@@ -16,6 +16,18 @@ LEFT_OUT_IF_EMPTY: Final = {_LEFT_OUT_IF_EMPTY: True}
 """The metadata of a field that the documentation does not show where it has nothing to say."""
 
 
+_OFF_THE_WIRE: Final = "off the wire"
+
+OFF_THE_WIRE: Final = {_OFF_THE_WIRE: True}
+"""The metadata of a field of a request that is the client's own business."""
+
+
+@functools.cache
+def on_the_wire(model: Any) -> tuple[attrs.Attribute[Any], ...]:
+    """The fields of a model that the server is told."""
+    return tuple(field for field in attrs.fields(model) if _OFF_THE_WIRE not in field.metadata)
+
+
 def written(way: Callable[[Any], object]) -> dict[str, Any]:
     """The metadata of a field that the documentation shows in another form than that of the model."""
     return {_WRITTEN: way}

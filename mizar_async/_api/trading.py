@@ -13,7 +13,7 @@ from decimal import ROUND_HALF_EVEN, Context, Decimal
 import attrs
 
 from . import checks
-from .documented import LEFT_OUT_IF_EMPTY, Documented, id_text, twelve_decimals, written
+from .documented import LEFT_OUT_IF_EMPTY, OFF_THE_WIRE, Documented, id_text, twelve_decimals, written
 
 # Sums of prices use a context of their own, spelled out whole: the caller's global one is neither used nor changed.
 _ARITHMETIC = Context(prec=28, rounding=ROUND_HALF_EVEN, Emin=-999999, Emax=999999, capitals=1, clamp=0, traps=[])
@@ -37,8 +37,9 @@ class PublishStrategy:
 class OpenPosition:
     """One position to be opened, for `open_positions` and `stream_open_positions`.
 
-    `size` is the share of what each follower allows: more than 0, at most 1. Raises `InvalidInput` when
-    a value can't be right.
+    `size` is the share of what each follower allows: more than 0, at most 1. `client_order_id` names the open: text of
+    1 to 64 printable characters, unique within its strategy. The same id never opens twice; the server is not told it.
+    Raises `InvalidInput` when a value can't be right.
     """
 
     strategy_id: int = attrs.field(converter=checks.strategy_id)
@@ -46,6 +47,7 @@ class OpenPosition:
     quote_asset: str = attrs.field(validator=checks.is_text)
     size: Decimal = attrs.field(default=Decimal(1), converter=checks.size)
     is_long: bool = attrs.field(validator=checks.is_side)
+    client_order_id: str | None = attrs.field(default=None, validator=checks.is_client_order_id, metadata=OFF_THE_WIRE)
 
 
 def check_open(request: object) -> OpenPosition:

@@ -34,6 +34,11 @@ _DOUBTS_PER_PLACE: Final = 10
 class Work(Protocol):
     """One call of a bulk."""
 
+    @property
+    def repeated(self) -> bool:
+        """Whether its client order id was there before, and it has sent nothing."""
+        ...
+
     async def run(self) -> Any:
         """Do it, or raise what became of it."""
 
@@ -150,12 +155,12 @@ class Bulk(Generic[Request, Result]):
         try:
             position = await work.run()
         except MizarError as failure:
-            outcome: Outcome[Request, Result] = Outcome(index, request, error=failure)
+            outcome: Outcome[Request, Result] = Outcome(index, request, error=failure, repeated=work.repeated)
         except BaseException:
             self._left(_outcome(index, request, work.leave()), work)
             raise
         else:
-            outcome = Outcome(index, request, position)
+            outcome = Outcome(index, request, position, repeated=work.repeated)
         await self._tell(outcome, work)
 
     async def _tell(self, outcome: Outcome[Request, Result], work: Work | None) -> None:

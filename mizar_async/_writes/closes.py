@@ -32,6 +32,8 @@ async def close_alone(closing: Closing) -> ClosedPosition:
 class Closing(Attempt[ClosedPosition]):
     """One call of `close_position`, through all its attempts."""
 
+    repeated = False
+
     def __init__(self, view: View, ask: ClosePosition, place: Place | None = None) -> None:
         self._view = view
         self._id = ask.position_id

@@ -7,8 +7,10 @@ known of an attempt is in the watch before its first byte leaves, and stays ther
 from __future__ import annotations
 
 import asyncio
+import copy
 
 from .._account.calls import OpenCall
+from .._account.orders import Order
 from .._account.watch import Watch
 from .._api.codec import encode
 from .._api.endpoints import OPEN_POSITION
@@ -17,7 +19,7 @@ from .._clock import loop_time
 from .._wire.channel import Attempt
 from .._wire.rate_limit import Lane
 from .._wire.retries import is_harmless
-from ..errors import AnswerUnreadable, MizarError, NotOpened, NotSent, OutcomeUnknown
+from ..errors import AnswerUnreadable, MizarError, NotOpened, NotSent, OutcomeUnknown, Refused
 from .view import Place, View
 
 
@@ -42,10 +44,68 @@ class Opening(Attempt[Position]):
         self._until = 0.0
         self._call: OpenCall | None = None
         self._guards = self._watch.guards.around(view.channel)
+        self.repeated = False
+        """True if its client order id was there before, and it has sent nothing."""
 
     async def run(self) -> Position:
         """Open the position, or raise what became of it."""
         self._until = await self._view.channel.begin(self._view.options.deadline)
+        if self._ask.client_order_id is None:
+            return await self._open()
+        while True:
+            order = self._watch.orders.claim(self._ask, self)
+            self.repeated = order.opener is not self
+            if not self.repeated:
+                return await self._open_named(order)
+            if (position := await self._ending_of(order)) is not None:
+                return position
+
+    async def _open_named(self, order: Order) -> Position:
+        refused = None
+        try:
+            return await self._open()
+        except (Refused, NotOpened) as failure:
+            refused = copy.copy(failure)
+            raise
+        finally:
+            self._watch.orders.release(order, refused)
+
+    async def _ending_of(self, order: Order) -> Position | None:
+        """What became of an open that is another's to find out; None if it is certain that it was not opened."""
+        with order.waiting() as woken:
+            while order.opener is not None and order.position is None and (left := self._until - loop_time()) > 0:
+                await asyncio.wait([woken], timeout=left)
+        if order.position is not None:
+            return self._given(order)
+        if order.refused is not None:
+            raise copy.copy(order.refused)
+        if order.is_free:
+            return None
+        call = order.call
+        if call is None:
+            raise self._unknown("another call is about to open it")
+        ending = await self._view.follow_up.ending(call, self._until)
+        if isinstance(ending, Position):
+            return self._given(order)
+        if isinstance(ending, OutcomeUnknown):
+            raise copy.copy(ending)
+        if ending is None:
+            raise call.unknown("still unknown", self._watch.candidates(call))
+        return None
+
+    def _given(self, order: Order) -> Position:
+        if order.call is not None:
+            self._view.account.hand_over(order.call)
+        return self._watch.orders.given(order)
+
+    def _unknown(self, why: str) -> OutcomeUnknown:
+        return OutcomeUnknown(
+            f"client_order_id={self._ask.client_order_id!r}: {why}",
+            method=OPEN_POSITION.method,
+            path=OPEN_POSITION.path,
+        )
+
+    async def _open(self) -> Position:
         if not self._watch.listing.has_begun:
             await self._view.listings.baseline(self._watch, self._until)
         self._view.follow_up.go_on()
@@ -111,6 +171,8 @@ class Opening(Attempt[Position]):
     def leave(self) -> Position | MizarError:
         """Go without waiting any longer, and say what is known: the follow-up goes on."""
         call = self._call
+        if call is None and self.repeated:
+            return self._unknown("its caller left before it was known what became of it")
         if call is None:
             return NotSent("not sent: cancelled while it waited for its turn", method="POST", path=OPEN_POSITION.path)
         if call.ending is None:

@@ -17,6 +17,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSche
 from pydantic_core import PydanticCustomError
 
 from ..._api import trading
+from ..._api.documented import on_the_wire
 from ..._api.trading import Position, Symbol
 from ..store.tables import LARGEST_ID
 
@@ -151,7 +152,7 @@ def model_of(plain: type[attrs.AttrsInstance], *, answer: bool = False) -> type[
     # The public classes name the public package as their module; the types of their fields are known in their own.
     hints = typing.get_type_hints(plain, localns=vars(trading))
     fields: dict[str, Any] = {}
-    for field in attrs.fields(plain):
+    for field in on_the_wire(plain):
         written = _written(plain, field.name, hints[field.name], answer=answer)
         shown = [_EXAMPLES[field.name]] if field.name in _EXAMPLES and not answer else None
         default = ... if answer or field.default is attrs.NOTHING else field.default

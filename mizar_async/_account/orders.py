@@ -1,0 +1,135 @@
+"""Opens that their users have named, by client order id. Plain state under the account's lock.
+
+An id never opens twice: whoever asks again is given what became of it. Only what certainly opened nothing is free to be
+sent again under its name.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Iterator
+
+import attrs
+
+from .._api.trading import ClosedPosition, OpenPosition, Position
+from ..errors import InvalidInput, MizarError, OutcomeUnknown
+from .calls import OpenCall, pair_of, unseen, wake
+from .positions import Positions
+
+
+@attrs.define(eq=False)
+class Order:
+    """One named open. It is in doubt as long as its last attempt is, though nobody is at work on it."""
+
+    ask: OpenPosition
+    opener: object | None = None
+    """Who is at work on it, and will say what became of it."""
+    call: OpenCall | None = None
+    """Its last attempt."""
+    position: Position | None = None
+    """What it opened, as it was last told."""
+    refused: MizarError | None = None
+    """Why the last who was at work on it has opened nothing."""
+    waiters: list[asyncio.Future[None]] = attrs.field(factory=list)
+
+    @property
+    def is_free(self) -> bool:
+        """Whether it has certainly opened nothing so far, and nobody is about to."""
+        if self.opener is not None or self.position is not None:
+            return False
+        ending = self.call.ending if self.call else None
+        return self.call is None or (isinstance(ending, MizarError) and not isinstance(ending, OutcomeUnknown))
+
+    @contextlib.contextmanager
+    def waiting(self) -> Iterator[asyncio.Future[None]]:
+        """A future that wakes the caller once nobody is at work on it any more."""
+        future = asyncio.get_running_loop().create_future()
+        self.waiters.append(future)
+        try:
+            yield future
+        finally:
+            self.waiters.remove(future)
+
+
+class Orders:
+    """The named opens of a strategy."""
+
+    def __init__(self, lock: threading.RLock, positions: Positions) -> None:
+        self._lock = lock
+        self._positions = positions
+        self._by_id: dict[str, Order] = {}
+        self._of_position: dict[int, Order] = {}
+
+    def claim(self, ask: OpenPosition, opener: object) -> Order:
+        """The order that a request names; it is for `opener` to open it if it is the order's.
+
+        Raises InvalidInput if the id stands for something else.
+        """
+        assert ask.client_order_id is not None
+        with self._lock:
+            order = self._by_id.get(ask.client_order_id)
+            if order is None:
+                order = self._by_id[ask.client_order_id] = Order(ask)
+            if order.is_free:
+                order.ask, order.opener, order.call, order.refused = ask, opener, None, None
+            _check_same(order.ask, ask)
+            return order
+
+    def release(self, order: Order, refused: MizarError | None) -> None:
+        """Nobody is at work on it any more; `refused` tells that it has opened nothing, and will not."""
+        with self._lock:
+            order.opener, order.refused = None, refused
+            if order.is_free:
+                self._by_id.pop(order.ask.client_order_id or "", None)
+            for future in list(order.waiters):
+                wake(future)
+
+    def sending(self, call: OpenCall) -> None:
+        """An attempt of its request is about to leave."""
+        if order := self._of(call):
+            order.call = call
+
+    def opened(self, call: OpenCall, position: Position) -> None:
+        """An attempt of its request has opened a position."""
+        if order := self._of(call):
+            order.position = self._latest(order, position)
+            self._of_position[position.position_id] = order
+
+    def _of(self, call: OpenCall) -> Order | None:
+        return None if call.ask.client_order_id is None else self._by_id.get(call.ask.client_order_id)
+
+    @staticmethod
+    def _latest(order: Order, position: Position) -> Position:
+        known = order.position
+        return known if known is not None and known.position_id == position.position_id else position
+
+    def given(self, order: Order) -> Position:
+        """What it has opened, as it is known now: a `ClosedPosition` if it is closed."""
+        position = order.position
+        assert position is not None
+        with self._lock:
+            known = self._positions.get(position.position_id)
+        if known is not None or isinstance(position, ClosedPosition):
+            return known or position
+        return unseen(position)
+
+    def closed(self, closed: ClosedPosition) -> None:
+        """A position is closed."""
+        if order := self._of_position.get(closed.position_id):
+            order.position = closed
+
+
+def _check_same(before: OpenPosition, ask: OpenPosition) -> None:
+    same = pair_of(before) == pair_of(ask) and before.size == ask.size and before.is_long is ask.is_long
+    if not same:
+        raise InvalidInput(
+            f"client_order_id={ask.client_order_id!r} is refused: it stands for {_in_words(before)}, "
+            f"and can't stand for {_in_words(ask)} too; give each open an id of its own"
+        )
+
+
+def _in_words(ask: OpenPosition) -> str:
+    side = "long" if ask.is_long else "short"
+    return f"{side} {ask.base_asset}/{ask.quote_asset} size {ask.size:f}"
