@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 import attrs
 
 from ._account.account import Listener
-from ._account.registry import own_account, shared_account
+from ._account.registry import account_of
 from ._api import endpoints
 from ._api.checks import Size, whole_number
 from ._api.trading import (
@@ -67,8 +67,10 @@ class AsyncMizar:
     `listing_lag`, `others_close`, `resend_absent` and `grace` are described in `Options`; `with_options` changes them
     for some calls. `requests_per_second` and `requests_per_minute` bound what leaves for this key and host in this
     process (None: unbounded); a tenth is kept for closes. `on_unclaimed` is called once with each position that no
-    call of this process owns. `verify` is an `ssl.SSLContext` or a file of certificates to trust. A `transport` of
-    your own (of httpx) is used as it is, in every loop, and is yours to close.
+    call of this process owns. `journal` is the path of a file, made if there is none, that keeps what was opened and
+    closed over a crash: with it, a `client_order_id` never opens twice, also in the next run (default: the
+    environment's MIZAR_JOURNAL; without, nothing is on disk). `verify` is an `ssl.SSLContext` or a file of certificates
+    to trust. A `transport` of your own (of httpx) is used as it is, in every loop, and is yours to close.
 
     One client works in several loops and threads, one after the other and at once; connections are made when they are
     first needed and go with their loop. Making a client does no I/O. Raises `InvalidInput` for a value that can't be
@@ -95,10 +97,11 @@ class AsyncMizar:
         transport: httpx.AsyncBaseTransport | None = None,
         clock: Clock | None = None,
         rng: random.Random | None = None,
+        journal: str | os.PathLike[str] | None = None,
     ) -> None:
         key, address = ApiKey.find(api_key), Address.find(api_url)
         check_trust(verify)
-        account = shared_account(key, address) if transport is None else own_account(address)
+        account = account_of(key, address, journal, own=transport is not None)
         account.turns.limit(requests_per_second, requests_per_minute)
         self._listener = Listener(on_unclaimed)
         account.listeners.add(self._listener)
@@ -122,6 +125,7 @@ class AsyncMizar:
             options.timeout,
             verify=verify,
             transport=transport,
+            readiness=account.journaling,
         )
         account.channels.add(channel)
         self._view = View(channel, account, options)
@@ -443,6 +447,8 @@ class AsyncMizar:
         await end_guards_of(view.channel)
         await view.follow_up.finish(view.channel, view.options.grace)
         await view.channel.aclose()
+        if view.account.open_channel() is None:
+            await view.account.journaling.leave(view.options.timeout)
 
     async def __aenter__(self) -> Self:
         return self

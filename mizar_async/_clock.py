@@ -7,8 +7,12 @@ so that a bot can run through a recorded day in seconds, and again exactly the s
 from __future__ import annotations
 
 import asyncio
+import functools
 import time
+from pathlib import Path
 from typing import Final
+
+import attrs
 
 BREATH: Final = 0.001
 """The least that anybody sleeps who waits for a time: a loop runs a timer that is nearer than its clock can tell apart
@@ -18,6 +22,40 @@ at once, so that a sleep of less would be slept again and again."""
 def loop_time() -> float:
     """Seconds on the clock of the running loop, by which all spans are measured."""
     return asyncio.get_running_loop().time()
+
+
+@attrs.frozen
+class Instant:
+    """One moment by several clocks, in seconds."""
+
+    monotonic: float
+    wall: float
+    """Since the epoch."""
+    unstepped: float
+    """By a clock that nobody steps, and that goes on while the machine sleeps."""
+    boot: str
+    """Which start of the machine that clock counts from; empty where that is not known."""
+
+
+def unstepped() -> float:
+    """Seconds by a clock that nobody steps, and that goes on while the machine sleeps, where there is one."""
+    return time.clock_gettime(_UNSTEPPED)
+
+
+def instant() -> Instant:
+    """This moment."""
+    return Instant(time.monotonic(), time.time(), unstepped(), _boot())
+
+
+_UNSTEPPED: Final = getattr(time, "CLOCK_BOOTTIME", getattr(time, "CLOCK_MONOTONIC", 0))
+
+
+@functools.cache
+def _boot() -> str:
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""
 
 
 class Clock:

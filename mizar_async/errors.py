@@ -2,6 +2,8 @@
 
     MizarError
     ├── NotSent              nothing left this machine: nothing happened
+    │   ├── JournalInUse     another process holds the journal
+    │   └── JournalDamaged   the journal is not what was written to it
     ├── Refused              the server said no: nothing happened
     │   ├── WrongKey         401, 403: the key is unknown, or may not do this
     │   ├── NotFound         404: no such strategy, position or call for this key
@@ -66,6 +68,24 @@ class NotSent(MizarError):
     """Nothing left this machine, so nothing happened: repeat the call if you still want it."""
 
     happened = "no"
+
+
+class JournalInUse(NotSent):
+    """Another process holds the journal: one at a time may open positions by it."""
+
+    def __init__(self, message: str = "", *, pid: int | None = None, **facts: object) -> None:
+        super().__init__(message, **facts)  # type: ignore[arg-type]
+        self.pid = pid
+        """The process that holds it, as far as is known."""
+
+
+class JournalDamaged(NotSent):
+    """The journal is not what was written to it, so that nobody can say what was opened before."""
+
+    def __init__(self, message: str = "", *, file: str | None = None, **facts: object) -> None:
+        super().__init__(message, **facts)  # type: ignore[arg-type]
+        self.file = file
+        """The path of the journal."""
 
 
 class Refused(MizarError):

@@ -52,8 +52,10 @@ class Mizar:
     `listing_lag`, `others_close`, `resend_absent` and `grace` are described in `Options`; `with_options` changes them
     for some calls. `requests_per_second` and `requests_per_minute` bound what leaves for this key and host in this
     process (None: unbounded); a tenth is kept for closes. `on_unclaimed` is called once with each position that no
-    call of this process owns. `verify` is an `ssl.SSLContext` or a file of certificates to trust. A `transport` of
-    your own (of httpx) is used as it is, in every loop, and is yours to close.
+    call of this process owns. `journal` is the path of a file, made if there is none, that keeps what was opened and
+    closed over a crash: with it, a `client_order_id` never opens twice, also in the next run (default: the
+    environment's MIZAR_JOURNAL; without, nothing is on disk). `verify` is an `ssl.SSLContext` or a file of certificates
+    to trust. A `transport` of your own (of httpx) is used as it is, in every loop, and is yours to close.
 
     One client works in several loops and threads, one after the other and at once; connections are made when they are
     first needed and go with their loop. Making a client does no I/O. Raises `InvalidInput` for a value that can't be
@@ -80,6 +82,7 @@ class Mizar:
         transport: httpx.AsyncBaseTransport | None = None,
         clock: Clock | None = None,
         rng: random.Random | None = None,
+        journal: str | os.PathLike[str] | None = None,
     ) -> None:
         self._async = AsyncMizar(
             api_key,
@@ -99,6 +102,7 @@ class Mizar:
             transport=transport,
             clock=clock,
             rng=rng,
+            journal=journal,
         )
         self._runtime = Runtime()
 

@@ -43,6 +43,7 @@ def _no_settings_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in (
         "MIZAR_API_KEY",
         "MIZAR_API_URL",
+        "MIZAR_JOURNAL",
         "HTTPS_PROXY",
         "https_proxy",
         "NO_PROXY",

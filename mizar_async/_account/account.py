@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import itertools
 import logging
 import threading
 import weakref
@@ -20,8 +19,9 @@ import attrs
 from .._api.trading import ClosedPosition, Position, Strategy
 from .._wire.channel import Channel
 from .._wire.turns import Turns
-from .calls import Call, CloseCall
+from .calls import Call, CloseCall, OpenCall
 from .door import Door
+from .journaling import Journaling
 from .left_behind import REMEMBERED, LeftBehind
 from .shared import Shared
 from .watch import Watch
@@ -49,6 +49,7 @@ class Account:
 
     def __init__(self, name: str) -> None:
         self.name = name
+        self.journaling = Journaling(self.watches, self.watch)
         self.turns = Turns()
         self.listeners: weakref.WeakSet[Listener] = weakref.WeakSet()
         self.channels: weakref.WeakSet[Channel] = weakref.WeakSet()
@@ -57,11 +58,11 @@ class Account:
 
     def forget(self) -> None:
         """Start empty: for a new account, and for a forked child, whose calls are not its parent's."""
+        self.journaling.inherit()
         self.turns.forget()
         lock = threading.RLock()
         door = Door("every strategy of the key is being flattened", lock)
-        self.shared = Shared(LeftBehind(self._tell), lock, door)
-        self.numbers = itertools.count(1)
+        self.shared = self.journaling.shared = Shared(LeftBehind(self._tell), lock, door, self.journaling.journal)
         self.follower: Follower | None = None
         self._watches: dict[int, Watch] = {}
         # Closes in doubt of positions that were never seen: no list can tell, only another close of the same id.
@@ -76,6 +77,7 @@ class Account:
             watch = self._watches.get(strategy_id)
             if watch is None:
                 watch = self._watches[strategy_id] = Watch(strategy_id, self.shared)
+                self.journaling.begin(watch)
                 self.shared.watches[strategy_id] = watch
             return watch
 
@@ -151,6 +153,8 @@ class Account:
         with self.shared.lock:
             if isinstance(call.ending, Position):
                 self.shared.left_behind.claimed(call.ending.position_id)
+            if isinstance(call, OpenCall) and isinstance(call.watch, Watch) and call.watch.record is not None:
+                call.watch.record.tell(call)
 
     def take_back(self, position: Position) -> None:
         """A position could not be handed to the caller of its call: it is unclaimed."""

@@ -21,6 +21,12 @@ class Agenda:
         self._put_off: set[tuple[float, int]] = set()
         self._by_time: list[tuple[float, int]] = []
 
+    def clear(self) -> None:
+        """Nothing is to be looked for."""
+        self._wanted.clear()
+        self._put_off.clear()
+        self._by_time.clear()
+
     def want(self, strategy_id: int, wanted: bool) -> None:
         """A list would help, or would help no more."""
         (self._wanted.add if wanted else self._wanted.discard)(strategy_id)

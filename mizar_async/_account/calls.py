@@ -46,7 +46,8 @@ class Call:
     options: Options
     sent_at: float
     timeout: float
-    loop: asyncio.AbstractEventLoop
+    loop: asyncio.AbstractEventLoop | None
+    """None for a call of an earlier run."""
     path: str
     watch: Watching | None
     """Who follows it; None for a close of a position that was never seen, which no list can tell about."""
@@ -58,6 +59,11 @@ class Call:
     """True once its caller has gone without the ending; then only `resolve` can hand it over."""
     doubtful: bool = False
     waiters: list[asyncio.Future[None]] = attrs.field(factory=list)
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether its loop has ended, so that it will never report."""
+        return self.loop is not None and self.loop.is_closed()
 
     def describe(self) -> str:
         """What the call was to do, in a few words."""
@@ -119,6 +125,8 @@ class OpenCall(Call):
 
     ask: OpenPosition = attrs.field(kw_only=True)
     path: str = OPEN_POSITION.path
+    ticket: int | None = attrs.field(default=None, kw_only=True)
+    """By which the journal tells that it is on disk what its caller is told."""
 
     def describe(self) -> str:
         ask = self.ask

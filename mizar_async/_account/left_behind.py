@@ -26,6 +26,16 @@ class LeftBehind:
         self._ended: OrderedDict[int, Call] = OrderedDict()
         self._undecidable: dict[int, Call] = {}
 
+    def clear(self) -> None:
+        """Nothing was left behind."""
+        self._unclaimed.clear()
+        self._ended.clear()
+        self._undecidable.clear()
+
+    def take_over(self, position: Position) -> None:
+        """It was unclaimed in an earlier run, and whoever listened was told then."""
+        self._unclaimed[position.position_id] = position
+
     def report(self, position: Position) -> None:
         """No call owns it, or whose call does has gone: it is unclaimed, and whoever listens is told."""
         self._unclaimed[position.position_id] = position

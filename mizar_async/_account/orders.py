@@ -14,9 +14,11 @@ from collections.abc import Iterator
 import attrs
 
 from .._api.trading import ClosedPosition, OpenPosition, Position
-from ..errors import InvalidInput, MizarError, OutcomeUnknown
+from .._journal.entries import OrderData
+from ..errors import InvalidInput, JournalDamaged, MizarError, OutcomeUnknown
 from .calls import OpenCall, pair_of, unseen, wake
 from .positions import Positions
+from .record import Record
 
 
 @attrs.define(eq=False)
@@ -56,9 +58,11 @@ class Order:
 class Orders:
     """The named opens of a strategy."""
 
-    def __init__(self, lock: threading.RLock, positions: Positions) -> None:
+    def __init__(self, lock: threading.RLock, positions: Positions, strategy_id: int, record: Record | None) -> None:
         self._lock = lock
         self._positions = positions
+        self._strategy_id = strategy_id
+        self._record = record
         self._by_id: dict[str, Order] = {}
         self._of_position: dict[int, Order] = {}
 
@@ -87,15 +91,23 @@ class Orders:
                 wake(future)
 
     def sending(self, call: OpenCall) -> None:
-        """An attempt of its request is about to leave."""
+        """An attempt of its request is about to leave, or has left in an earlier run."""
+        if call.ask.client_order_id is not None:
+            order = self._by_id.setdefault(call.ask.client_order_id, Order(call.ask))
+            order.ask, order.call = call.ask, call
+            self._write(order)
+
+    def ended(self, call: OpenCall) -> None:
+        """An attempt of its request has ended without a position, or nobody can tell."""
         if order := self._of(call):
-            order.call = call
+            self._write(order)
 
     def opened(self, call: OpenCall, position: Position) -> None:
         """An attempt of its request has opened a position."""
         if order := self._of(call):
             order.position = self._latest(order, position)
             self._of_position[position.position_id] = order
+            self._write(order)
 
     def _of(self, call: OpenCall) -> Order | None:
         return None if call.ask.client_order_id is None else self._by_id.get(call.ask.client_order_id)
@@ -119,6 +131,39 @@ class Orders:
         """A position is closed."""
         if order := self._of_position.get(closed.position_id):
             order.position = closed
+            self._write(order)
+            if self._record is not None and order.opener is None and not order.waiters:  # it is on disk
+                del self._of_position[closed.position_id]
+                self._by_id.pop(order.ask.client_order_id or "", None)
+
+    async def look_up(self, ask: OpenPosition) -> None:
+        """Know what an id stands for that was used before, as far as it is on disk. Raises NotSent if none can tell."""
+        assert ask.client_order_id is not None
+        if self._record is None or ask.client_order_id in self._by_id:
+            return
+        found = await self._record.journal.find(self._strategy_id, ask.client_order_id)
+        with self._lock:
+            if found is None or found.free or ask.client_order_id in self._by_id:
+                return
+            self._by_id[ask.client_order_id] = Order(found.ask, position=found.closed or found.position)
+        if found.closed is None and found.position is None:
+            self._by_id.pop(ask.client_order_id, None)
+            raise JournalDamaged(
+                f"not sent: client_order_id={ask.client_order_id!r} was sent before, and the journal does not tell "
+                "what became of it: look at the positions of the server",
+                file=str(self._record.journal.path),
+            )
+
+    def _write(self, order: Order) -> None:
+        if self._record is None or self._record.is_folding or order.call is None:
+            return
+        closed = order.position if isinstance(order.position, ClosedPosition) else None
+        ending = order.call.ending
+        candidates = ending.candidates if isinstance(ending, OutcomeUnknown) else None
+        position = None if closed else order.position
+        free = order.position is None and isinstance(ending, MizarError) and candidates is None
+        data = OrderData(self._strategy_id, order.ask, order.call.number, free, position, closed, candidates)
+        self._record.journal.write_order(data)
 
 
 def _check_same(before: OpenPosition, ask: OpenPosition) -> None:

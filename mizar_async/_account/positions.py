@@ -14,6 +14,11 @@ class Positions:
         self._seen: dict[int, Position] = {}
         self._of_strategy: defaultdict[int | None, set[int]] = defaultdict(set)
 
+    def clear(self) -> None:
+        """Know of none."""
+        self._seen.clear()
+        self._of_strategy.clear()
+
     def seen(self, position: Position) -> None:
         """It is open, as an answer or a list has said."""
         number = position.position_id

@@ -171,6 +171,15 @@ def _made(data: AttemptData, placing: Placing) -> Attempt:
 
 
 @attrs.frozen
+class PastData:
+    """A position that is closed: since when, and who owned it."""
+
+    position_id: int
+    at: float
+    holder: int | None
+
+
+@attrs.frozen
 class KnownData:
     """What is known of each position."""
 
@@ -181,17 +190,15 @@ class KnownData:
     missing_since: dict[int, float]
     shown_since: dict[int, float]
     others: tuple[SightingData, ...]
-    past: tuple[tuple[int, float, int | None], ...]
-    """In the order in which they are forgotten: the position, since when it is closed, and who owned it."""
+    past: tuple[PastData, ...]
+    """In the order in which they are forgotten."""
     uncertain: dict[int, bool]
     first_seen: dict[int, int]
     untold: dict[int, tuple[int, ...]]
 
     @classmethod
     def of(cls, known: Known) -> KnownData:
-        past = tuple(
-            (position_id, known.past[position_id].at, known.past[position_id].holder) for position_id in known.order()
-        )
+        past = ((position_id, known.past[position_id]) for position_id in known.order())
         return cls(
             dict(known.holders),
             dict(known.open),
@@ -200,7 +207,7 @@ class KnownData:
             dict(known.missing_since),
             dict(known.shown_since),
             tuple(SightingData.of(one) for one in known.others.values()),
-            past,
+            tuple(PastData(position_id, one.at, one.holder) for position_id, one in past),
             dict(known.uncertain),
             dict(known.first_seen),
             dict(known.untold),
@@ -213,7 +220,7 @@ class KnownData:
         known.shown_since, known.uncertain = dict(self.shown_since), dict(self.uncertain)
         known.first_seen, known.untold = dict(self.first_seen), dict(self.untold)
         known.others = {one.position_id: one.made() for one in self.others}
-        known.remember({position_id: Past(at, holder) for position_id, at, holder in self.past})
+        known.remember({one.position_id: Past(one.at, one.holder) for one in self.past})
 
 
 @attrs.frozen

@@ -182,6 +182,17 @@ class Ledger:
         return self._placing.in_doubt.keys()
 
     @property
+    def is_quiet(self) -> bool:
+        """Whether nothing is undecided, and no close-all may act."""
+        placing = self._placing
+        return not (placing.in_flight or placing.in_doubt or placing.unowned or self._sweeps.under_way)
+
+    @property
+    def ended_runs(self) -> Collection[int]:
+        """The runs that have ended, as far as that matters still."""
+        return self._ended_runs.keys()
+
+    @property
     def has_baseline(self) -> bool:
         """Whether a listing was taken before."""
         return self._placing.baseline is not None

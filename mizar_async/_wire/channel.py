@@ -15,6 +15,7 @@ import asyncio
 import functools
 import logging
 import random
+from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import anyio
@@ -24,7 +25,7 @@ from .._api.codec import decode, encode
 from .._api.endpoints import Endpoint, Repeat
 from .._api.exchange import Answer, NoAnswer, Request
 from .._api.meaning import unanswered
-from .._clock import Clock, loop_time
+from .._clock import Clock, loop_time, unstepped
 from .._options import Options
 from ..errors import MizarError, NotSent, RateLimited, Unavailable
 from .address import Address, ApiKey
@@ -46,14 +47,34 @@ log = logging.getLogger("mizar_async")
 
 
 class Attempt(Protocol[T]):
-    """What a call notes of its attempts. Neither method waits."""
+    """What a call notes of its attempts. What it returns is waited for; no method waits by itself."""
 
-    def leaving(self, attempts: int, at: float, timeout: float) -> None:
-        """The request is about to leave, the `attempts`-th of its call. May raise NotSent: then it does not."""
+    def leaving(self, attempts: int, at: float, timeout: float) -> Awaitable[NotSent | None] | None:
+        """The request is about to leave, the `attempts`-th of its call. May raise NotSent: then it does not.
+
+        What it returns has to be done before the first byte, and may tell that it does not leave.
+        """
+        ...
 
     def ended(self, result: T | MizarError, at: float) -> T | MizarError:
         """It was answered, or failed; returns what that is to the caller, who may have gone."""
         ...
+
+    def told(self) -> Awaitable[object] | None:
+        """What has to be done before the caller is told."""
+        ...
+
+
+class Readiness(Protocol):
+    """What a call has to wait for before it begins."""
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether there is nothing."""
+        ...
+
+    async def get_ready(self) -> None:
+        """Wait for it."""
 
 
 @attrs.define(eq=False)
@@ -70,6 +91,7 @@ class Channel:
     """Seconds that a question may take which the client asks by itself."""
     verify: ssl.SSLContext | str | None = None
     transport: httpx.AsyncBaseTransport | None = attrs.field(default=None, repr=False)
+    readiness: Readiness | None = attrs.field(default=None, repr=False)
     closed: bool = False
     _wire: Wire | None = attrs.field(default=None, init=False, repr=False)
 
@@ -79,6 +101,8 @@ class Channel:
         Raises NotSent or InvalidInput if there can be no connections.
         """
         self.check_open()
+        if self.readiness is not None and not self.readiness.is_ready:
+            await self.readiness.get_ready()
         try:
             await (await self._made()).ready()
         except MizarError:
@@ -123,8 +147,9 @@ class Channel:
             timeout = min(options.timeout, until - now)
             if timeout <= 0:
                 raise NotSent(f"{endpoint.path} was not sent: its deadline passed while it waited for its turn")
-            notes.leaving(attempts, now, timeout)
-            exchange = _Exchange(self, wire, endpoint, request, timeout, attempts, notes, asyncio.get_running_loop())
+            before = notes.leaving(attempts, now, timeout)
+            loop = asyncio.get_running_loop()
+            exchange = _Exchange(self, wire, endpoint, request, timeout, attempts, notes, loop, before)
             return await (exchange.run() if endpoint.repeat is Repeat.HARMLESS else exchange.in_grace(options.grace))
 
     async def perform(self, endpoint: Endpoint[T], ask: object, options: Options, lane: Lane = Lane.OTHERS) -> T:
@@ -166,16 +191,40 @@ class _Exchange(Generic[T]):
     attempts: int
     notes: Attempt[T]
     loop: asyncio.AbstractEventLoop
+    before: Awaitable[NotSent | None] | None
     noted: bool = False
+    sending: bool = False
+    left: bool = False
+    """True once its caller has gone."""
 
     async def run(self) -> T:
         try:
-            result = self._note(self._read(await self.wire.send(self.request, self.timeout)))
+            result = self._note(await self._exchanged())
+            if (told := self.notes.told()) is not None:
+                await told
         finally:
             self._lose()
         if isinstance(result, MizarError):
             raise result
         return result
+
+    async def _exchanged(self) -> T | MizarError:
+        if self.before is None:
+            self.sending = True
+            return self._read(await self.wire.send(self.request, self.timeout))
+        began, steady = self.loop.time(), unstepped()
+        refused = await self.before
+        left = self.timeout - (self.loop.time() - began)
+
+        def may_leave() -> bool:
+            return not self.left and unstepped() - steady <= self.timeout / 2
+
+        if refused is None and not may_leave():
+            refused = NotSent("not sent: writing it down took more than half of its time, or its caller has gone")
+        if refused is not None:
+            return refused
+        self.sending = True
+        return self._read(await self.wire.send(self.request, left, may_leave))
 
     async def in_grace(self, grace: float) -> T:
         """Go on for a while when the caller is cancelled; a second cancellation leaves at once."""
@@ -185,6 +234,7 @@ class _Exchange(Generic[T]):
         try:
             await done
         except asyncio.CancelledError:
+            self.left = True
             try:
                 # Scopes of anyio cancel again and again; only the first counts here.
                 with anyio.CancelScope(shield=True):
@@ -203,7 +253,7 @@ class _Exchange(Generic[T]):
 
     def _lose(self) -> None:
         if not self.noted:
-            lost = NoAnswer(sent=True, reason="its caller left before an answer came")
+            lost = NoAnswer(sent=self.sending, reason="its caller left before an answer came")
             self._note(unanswered(self.endpoint, lost, self.attempts))
 
     def _read(self, answer: Answer | NoAnswer) -> T | MizarError:
@@ -235,3 +285,6 @@ class _NoNotes(Attempt[T]):
 
     def ended(self, result: T | MizarError, at: float) -> T | MizarError:
         return result
+
+    def told(self) -> None:
+        pass

@@ -15,7 +15,7 @@ import os
 import ssl
 import urllib.request
 import weakref
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
@@ -30,6 +30,7 @@ from ..errors import InvalidInput, MizarError, NotSent
 from .address import Address, ApiKey, is_host, is_loopback
 
 if TYPE_CHECKING:
+    from aiohttp.abc import AbstractStreamWriter
     from aiohttp.connector import Connection
     from aiohttp.tracing import Trace
 
@@ -72,8 +73,13 @@ class Wire:
         if self._connections is not None:
             await self._connections.of_this_loop()
 
-    async def send(self, request: Request, timeout: float) -> Answer | NoAnswer:
-        """Make one exchange; it ends within `timeout` seconds, whatever the server does."""
+    async def send(
+        self, request: Request, timeout: float, may_leave: Callable[[], bool] | None = None
+    ) -> Answer | NoAnswer:
+        """Make one exchange; it ends within `timeout` seconds, whatever the server does.
+
+        `may_leave` is asked in the step that would write the first byte: nothing does if it says no.
+        """
         reason, sent = "", True
         try:
             transport = self._transport or await self._connections.of_this_loop()  # type: ignore[union-attr]
@@ -81,7 +87,11 @@ class Wire:
             return NoAnswer(sent=False, reason=str(refused))
         try:
             async with asyncio.timeout(timeout):
-                response = await transport.handle_async_request(self._built(request, timeout))
+                built = self._built(request, timeout)
+                if may_leave is not None:
+                    _check_leave(may_leave)
+                    built.extensions[MAY_LEAVE] = may_leave
+                response = await transport.handle_async_request(built)
                 return await _complete(response)
         except TimeoutError:
             reason = f"no answer within {timeout:g} s"
@@ -224,6 +234,29 @@ class _NoConnection(Exception):
     """There is no connection to send anything over."""
 
 
+MAY_LEAVE: Final = "mizar_may_leave"
+
+
+def _check_leave(may_leave: Callable[[], bool]) -> None:
+    if not may_leave():
+        raise httpx.ConnectError("it took too long until it could leave")
+
+
+class _LeavingBody(aiohttp.BytesPayload):
+    """A body that is written, the head of its request with it, only if that may leave still."""
+
+    def __init__(self, body: bytes, may_leave: Callable[[], bool]) -> None:
+        super().__init__(body)
+        self._may_leave = may_leave
+        self.has_left = True
+
+    async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
+        self.has_left = self._may_leave()
+        if not self.has_left:
+            raise _NoConnection
+        await super().write_with_length(writer, content_length)
+
+
 class _Connector(aiohttp.TCPConnector):
     """A connector that tells what went wrong before there was a connection from all that comes later."""
 
@@ -276,24 +309,28 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         if self._session.closed:
             raise httpx.ConnectError("the connections were closed")
+        may_leave, content = request.extensions.get(MAY_LEAVE), request.read()
+        body = _LeavingBody(content, may_leave) if may_leave and content else None
         try:
             response = await self._session.request(
                 request.method,
                 _yarl(str(request.url)),
-                data=request.read() or None,
+                data=body or content or None,
                 headers=self._multidict(tuple(request.headers.raw)),
                 allow_redirects=False,
                 proxy=self._proxy,
                 timeout=_timeout(request.extensions.get("timeout", {}).get("connect")),
             )
             async with response:
-                body = await _read(response)
+                answer = await _read(response)
             headers = [pair for pair in response.raw_headers if pair[0].lower() not in _DECODED]
-            return httpx.Response(response.status, headers=headers, stream=_Whole(body))
+            return httpx.Response(response.status, headers=headers, stream=_Whole(answer))
         except (_NoConnection, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL) as failure:
             error: httpx.TransportError = httpx.ConnectError(str(failure))
         except (aiohttp.ClientError, OSError, ValueError) as failure:
             error = httpx.ReadError(str(failure) or type(failure).__name__)
+        if body is not None and not body.has_left:
+            error = httpx.ConnectError("it took too long until it could leave")
         # Outside of the handlers, so that no exception that knows the request and its headers hangs on it.
         raise error
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Awaitable, Iterable
 
 import anyio
 
@@ -18,11 +18,12 @@ from .._api.codec import encode
 from .._api.endpoints import CLOSE_ALL
 from .._api.trading import CloseAll, ClosedPosition, ClosePosition, Position
 from .._clock import loop_time
+from .._ledger import events
 from .._wire.channel import Attempt
 from .._wire.rate_limit import Lane
 from .._wire.retries import is_harmless
-from ..errors import AnswerUnreadable, Conflict, MizarError, NotFlat, OutcomeUnknown
-from .closes import Closing
+from ..errors import AnswerUnreadable, Conflict, MizarError, NotFlat, NotSent, OutcomeUnknown
+from .closes import Closing, written
 from .view import View
 
 _AT_ONCE = 64
@@ -64,7 +65,7 @@ class ClosingAll(Attempt[list[ClosedPosition]]):
         self._request = encode(CLOSE_ALL, ask)
         self._watch = view.account.watch(ask.strategy_id)
         self._until = 0.0
-        self._known = {pid: position for pid, position in self._watch.known_open().items() if self._covers(position)}
+        self._known: dict[int, Position] = {}
         self._call: CloseCall | None = None
 
     def _covers(self, position: Position) -> bool:
@@ -110,6 +111,7 @@ class ClosingAll(Attempt[list[ClosedPosition]]):
 
     async def _run(self) -> list[ClosedPosition]:
         self._until = await self._view.channel.begin(self._view.options.deadline)
+        self._known = {pid: position for pid, position in self._watch.known_open().items() if self._covers(position)}
         self._view.follow_up.go_on()
         try:
             closed = await self._view.repeated(self._attempt, self._until, is_harmless)
@@ -131,10 +133,10 @@ class ClosingAll(Attempt[list[ClosedPosition]]):
     async def _attempt(self, attempts: int) -> list[ClosedPosition]:
         return await self._view.attempt(CLOSE_ALL, self._request, Lane.CLOSES, attempts, self._until, self)
 
-    def leaving(self, attempts: int, at: float, timeout: float) -> None:
+    def leaving(self, attempts: int, at: float, timeout: float) -> Awaitable[NotSent | None] | None:
         pair = f" {self._ask.base_asset}/{self._ask.quote_asset}" if self._ask.base_asset else ""
         self._call = CloseCall(
-            number=next(self._view.account.numbers),
+            number=next(self._view.account.shared.numbers),
             client=self._view.channel,
             options=self._view.options,
             sent_at=at,
@@ -146,22 +148,26 @@ class ClosingAll(Attempt[list[ClosedPosition]]):
             positions=dict(self._known),
             target=f"all{pair} positions of strategy {self._ask.strategy_id}",
         )
-        self._watch.sweeping(self._call.number, at)
+        event = events.Sweeping(self._call.number, at, timeout, self._view.options.settle_time)
+        return written(self._watch, self._watch.take(event))
+
+    def told(self) -> None:
+        """A close-all that was forgotten is found again: nothing has to be on disk."""
 
     def ended(self, result: list[ClosedPosition] | MizarError, at: float) -> list[ClosedPosition] | MizarError:
         call = self._call
         assert call is not None
         if isinstance(result, MizarError) and result.happened == "no":
-            self._watch.swept(call.number, call.sent_at)
+            self._watch.take(events.Swept(call.number, call.sent_at))
             return result
         closed = self._readable(result)
         for position in closed:
             self._view.account.closed(position, at, certain=True)
         in_doubt = isinstance(result, OutcomeUnknown)
-        self._watch.swept(call.number, call.window_end(at) if in_doubt else at)
+        self._watch.take(events.Swept(call.number, call.window_end(at) if in_doubt else at))
         if isinstance(result, MizarError):
             call.failure = result
-            self._watch.follow(call, at)
+            self._watch.closes.follow(call, at)
             return result
         return closed
 
@@ -170,7 +176,7 @@ class ClosingAll(Attempt[list[ClosedPosition]]):
         call = self._call
         assert call is not None
         call.failure = doubt
-        self._watch.follow(call, loop_time())
+        self._watch.closes.follow(call, loop_time())
         listed = await self._view.listings.since(self._watch, call.sent_at, self._until, call.options.listing_lag)
         if listed is None:
             self._watch.abandon(call)

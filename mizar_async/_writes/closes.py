@@ -7,17 +7,32 @@ stays one, whatever a later attempt has to say of itself, until a list decides: 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 
 from .._account.calls import CloseCall, same_pair, unseen
+from .._account.watch import Watch
 from .._api.codec import encode
 from .._api.endpoints import CLOSE_POSITION
-from .._api.trading import ClosedPosition, ClosePosition
+from .._api.trading import ClosedPosition, ClosePosition, Position
 from .._clock import loop_time
+from .._journal.journal import Journal
+from .._ledger import events
 from .._wire.channel import Attempt
 from .._wire.rate_limit import Lane
 from .._wire.retries import is_harmless
 from ..errors import AnswerUnreadable, Conflict, MizarError, NotSent, OutcomeUnknown
 from .view import Place, View
+
+
+def written(watch: Watch, ticket: int) -> Awaitable[None] | None:
+    """To be waited for before a close leaves. It leaves though it can't be written down, with one warning."""
+    record = watch.record
+    return None if record is None else _written(record.journal, ticket)
+
+
+async def _written(journal: Journal, ticket: int) -> None:
+    if (failure := await journal.kept(ticket)) is not None:
+        journal.warn_once(failure)
 
 
 async def close_alone(closing: Closing) -> ClosedPosition:
@@ -39,9 +54,8 @@ class Closing(Attempt[ClosedPosition]):
         self._id = ask.position_id
         self._place = place
         self._request = encode(CLOSE_POSITION, ask)
-        found = view.account.watch_of(ask.position_id)
-        self._watch = found[0] if found else None
-        self._known = found[1] if found else None
+        self._watch: Watch | None = None
+        self._known: Position | None = None
         self._until = 0.0
         self._sent: tuple[int, float, float] | None = None
         self._told: ClosedPosition | MizarError | None = None
@@ -51,6 +65,8 @@ class Closing(Attempt[ClosedPosition]):
     async def run(self) -> ClosedPosition:
         """Close the position, or raise what became of it."""
         self._until = await self._view.channel.begin(self._view.options.deadline)
+        if found := self._view.account.watch_of(self._id):
+            self._watch, self._known = found
         self._view.follow_up.go_on()
         try:
             return await self._view.repeated(self._attempt, self._until, self._may_go_again)
@@ -79,10 +95,16 @@ class Closing(Attempt[ClosedPosition]):
                 self._place.give_back()
             raise
 
-    def leaving(self, attempts: int, at: float, timeout: float) -> None:
+    def leaving(self, attempts: int, at: float, timeout: float) -> Awaitable[NotSent | None] | None:
         self._sent, self._told = (attempts, at, timeout), None
-        if self._watch is not None:
-            self._watch.closing(self._id)
+        if self._watch is None:
+            return None
+        options = self._view.options
+        event = events.Closing(self._id, at, timeout, options.settle_time, options.listing_lag)
+        return written(self._watch, self._watch.take(event))
+
+    def told(self) -> None:
+        """A close that was forgotten is found again: nothing has to be on disk."""
 
     def ended(self, result: ClosedPosition | MizarError, at: float) -> ClosedPosition | MizarError:
         assert self._sent is not None
@@ -116,7 +138,7 @@ class Closing(Attempt[ClosedPosition]):
         attempts, sent_at, timeout = self._sent
         if self._call is None:
             self._call = CloseCall(
-                number=next(self._view.account.numbers),
+                number=next(self._view.account.shared.numbers),
                 client=self._view.channel,
                 options=self._view.options,
                 sent_at=sent_at,
@@ -132,7 +154,7 @@ class Closing(Attempt[ClosedPosition]):
         if self._watch is None:
             self._view.account.cannot_trace(call, self._id)
         else:
-            self._watch.follow(call, at)
+            self._watch.closes.follow(call, at)
 
     def _closed_unseen(self) -> ClosedPosition:
         if self._known is None:

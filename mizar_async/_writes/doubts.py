@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 
-from .._account.calls import Call
+from .._account.calls import Call, OpenCall
 from .._api.checks import whole_number
 from .._api.endpoints import CLOSE_ALL, OPEN_POSITIONS
 from .._api.trading import ClosedPosition, OfStrategy, Position
@@ -45,6 +45,9 @@ async def resolve(view: View, error: object, patience: float) -> Position | Clos
         candidates = call.watch.candidates(call) if call.watch else _checked(error).candidates
         raise call.unknown("still unknown", candidates)
     view.account.hand_over(call)
+    journal = view.account.journaling.journal
+    if isinstance(call, OpenCall) and call.ticket is not None and journal is not None:
+        await journal.kept(call.ticket)
     if isinstance(ending, MizarError):
         raise copy.copy(ending)
     if isinstance(ending, tuple):

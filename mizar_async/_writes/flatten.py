@@ -252,7 +252,7 @@ class Flattener:
         """Close, when the block ends, what this client has opened for the strategy since it began."""
         self._view.channel.check_open()
         watch = self._account.watch(strategy_id)
-        guard = watch.guards.begin(self._view.channel, next(self._account.numbers))
+        guard = watch.guards.begin(self._view.channel, next(self._account.shared.numbers))
         with ending_on_signals(self._view.channel, _ClosingBehind(self, watch, guard)) as guarded:
             try:
                 yield

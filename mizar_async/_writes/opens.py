@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+from collections.abc import Awaitable
 
 from .._account.calls import OpenCall
 from .._account.orders import Order
@@ -52,6 +53,7 @@ class Opening(Attempt[Position]):
         self._until = await self._view.channel.begin(self._view.options.deadline)
         if self._ask.client_order_id is None:
             return await self._open()
+        await self._watch.orders.look_up(self._ask)
         while True:
             order = self._watch.orders.claim(self._ask, self)
             self.repeated = order.opener is not self
@@ -76,7 +78,7 @@ class Opening(Attempt[Position]):
             while order.opener is not None and order.position is None and (left := self._until - loop_time()) > 0:
                 await asyncio.wait([woken], timeout=left)
         if order.position is not None:
-            return self._given(order)
+            return await self._given(order)
         if order.refused is not None:
             raise copy.copy(order.refused)
         if order.is_free:
@@ -86,16 +88,18 @@ class Opening(Attempt[Position]):
             raise self._unknown("another call is about to open it")
         ending = await self._view.follow_up.ending(call, self._until)
         if isinstance(ending, Position):
-            return self._given(order)
+            return await self._given(order)
         if isinstance(ending, OutcomeUnknown):
             raise copy.copy(ending)
         if ending is None:
             raise call.unknown("still unknown", self._watch.candidates(call))
         return None
 
-    def _given(self, order: Order) -> Position:
+    async def _given(self, order: Order) -> Position:
         if order.call is not None:
             self._view.account.hand_over(order.call)
+            if (kept := self._kept(order.call.ticket)) is not None:
+                await kept
         return self._watch.orders.given(order)
 
     def _unknown(self, why: str) -> OutcomeUnknown:
@@ -124,7 +128,7 @@ class Opening(Attempt[Position]):
             doubt = failure
         return await self._looked_up(doubt)
 
-    def leaving(self, attempts: int, at: float, timeout: float) -> None:
+    def leaving(self, attempts: int, at: float, timeout: float) -> Awaitable[NotSent | None] | None:
         if any(guard.has_ended for guard in self._guards):
             raise NotSent(
                 "not sent: the block of closing_positions in which it was asked for has ended",
@@ -132,7 +136,7 @@ class Opening(Attempt[Position]):
                 path=OPEN_POSITION.path,
             )
         call = OpenCall(
-            number=next(self._view.account.numbers),
+            number=next(self._view.account.shared.numbers),
             client=self._view.channel,
             options=self._view.options,
             sent_at=at,
@@ -142,8 +146,19 @@ class Opening(Attempt[Position]):
             attempts=attempts,
             ask=self._ask,
         )
-        self._watch.sending(call)
+        ticket = self._watch.sending(call)
         self._call = call
+        return self._kept(ticket)
+
+    def told(self) -> Awaitable[object] | None:
+        return self._kept(self._call.ticket) if self._call is not None else None
+
+    def _kept(self, ticket: int | None) -> Awaitable[NotSent | None] | None:
+        """To be waited for until what was given out under a ticket is on disk; None where nothing is written."""
+        record = self._watch.record
+        if record is None or ticket is None or record.journal.is_kept(ticket):
+            return None
+        return record.journal.kept(ticket)
 
     def ended(self, result: Position | MizarError, at: float) -> Position | MizarError:
         call = self._call
@@ -161,6 +176,8 @@ class Opening(Attempt[Position]):
         if self._place is not None:
             self._place.give_back()
         ending = await self._view.follow_up.ending(call, self._until)
+        if (kept := self.told()) is not None:
+            await kept
         if isinstance(ending, Position):
             return ending
         if isinstance(ending, NotOpened):
@@ -175,7 +192,7 @@ class Opening(Attempt[Position]):
             return self._unknown("its caller left before it was known what became of it")
         if call is None:
             return NotSent("not sent: cancelled while it waited for its turn", method="POST", path=OPEN_POSITION.path)
-        if call.ending is None:
+        if call.ending is None or self.told() is not None:
             self.abandon()
             return call.unknown("its caller left before an answer came", self._watch.candidates(call))
         assert isinstance(call.ending, (Position, MizarError))

@@ -1,0 +1,96 @@
+"""Whether an account has a journal, its opening by the first call, and what is taken over from earlier runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from .._clock import instant
+from .._journal.journal import History, Journal
+from .._ledger.events import Prolonged, numbers_of
+from ..errors import InvalidInput
+from .record import Record
+from .recovery import recover
+from .shared import Shared
+from .watch import Watch
+
+
+class Journaling:
+    """The journal of an account, if it has one."""
+
+    shared: Shared
+
+    def __init__(self, watches: Callable[[], dict[int, Watch]], watch: Callable[[int], Watch]) -> None:
+        self.journal: Journal | None = None
+        self._watches = watches
+        self._watch = watch
+
+    def use(self, journal: Journal) -> None:
+        """Write down from now on what is done. Raises InvalidInput where another is in use, or opens were sent."""
+        with self.shared.lock:
+            known = self.journal
+            if known is not None and not known.is_inherited:
+                if known.path != journal.path:
+                    raise InvalidInput(
+                        f"journal={str(journal.path)!r} is refused: the clients of this key and host use {known.path} "
+                        "already; all of them share one"
+                    )
+                return
+            if any(watch.had_baseline is not None for watch in self._watches().values()):
+                raise InvalidInput(
+                    f"journal={str(journal.path)!r} is refused: opens of this key were sent without one in this "
+                    "process; give it to the first client"
+                )
+            self.journal = self.shared.journal = journal
+
+    def inherit(self) -> None:
+        """In a forked child: the journal is the parent's."""
+        if self.journal is not None:
+            self.journal.inherit()
+
+    def begin(self, watch: Watch) -> None:
+        """A strategy is used for the first time."""
+        if self.journal is not None and self.journal.is_open:
+            watch.start_over(Record(watch.strategy_id, self.journal, None))
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether a call may go on, or has to wait for `get_ready` first."""
+        return self.journal is None or not self.journal.needs_opening
+
+    async def get_ready(self) -> None:
+        """Open the journal, and take over from earlier runs. What stands against it is told to opens."""
+        if self.journal is not None:
+            await self.journal.open(self._take_over)
+
+    def _take_over(self, run: int, left: list[History], prolonged: Prolonged | None) -> None:
+        journal = self.journal
+        assert journal is not None
+        now = instant().monotonic
+        with self.shared.lock:
+            self.shared.start_over(numbers_of(run))
+            histories = {one.strategy_id: one for one in left}
+            for strategy_id in histories.keys() | self._watches().keys():
+                history = histories.get(strategy_id)
+                record = Record(strategy_id, journal, None if history is None else history.state)
+                watch = self._watch(strategy_id)
+                watch.start_over(record)
+                if history is not None:
+                    recover(watch, record, history, now, prolonged)
+
+    async def leave(self, patience: float) -> None:
+        """Write what there is, and let another process have the file; the next call opens it again."""
+        if self.journal is not None:
+            self._write_states()
+            await self.journal.close(patience)
+
+    def leave_now(self, patience: float) -> None:
+        """The same where no loop runs."""
+        if self.journal is not None and self.journal.is_open:
+            self._write_states()
+            self.journal.close_now(patience)
+
+    def _write_states(self) -> None:
+        """Have it written what is known of each strategy, so that the next run need not fold how it came about."""
+        with self.shared.lock:
+            for watch in self._watches().values():
+                watch.write_state()

@@ -1,0 +1,306 @@
+"""The journal of one account: what its calls did and were told, on disk, for whoever goes on after a crash.
+
+It is opened and locked by the first call, in a thread of its own. What stands above it knows no more of it than this
+class: the number of a run, entries that are on disk soon or before something goes on, what earlier runs have left, and
+one timeline.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import logging
+import os
+import threading
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Final
+
+import attrs
+
+from .._api.checks import refuse
+from .._clock import Instant, instant
+from .._ledger.events import Prolonged
+from ..errors import InvalidInput, JournalInUse, MizarError, NotSent
+from .entries import Entry, OrderData, State, entry_bytes, plain_bytes
+from .store import Row, Run, Store, Strategy, explained, order_key
+from .timeline import STEP, shifted, was_stepped
+from .writer import Writer
+
+log = logging.getLogger("mizar_async")
+
+DAY: Final = 86400.0
+ON_DISK: Final = 0
+"""The ticket of what an earlier run has written."""
+
+_LARGEST_ID: Final = 2**63 - 1
+
+# How many entries of a strategy may stand after its state, before another one is written.
+_ENTRIES_PER_STATE: Final = 2000
+
+
+@attrs.frozen
+class Keeping:
+    """For how long what is over is kept, in days."""
+
+    entries: float = 7.0
+    orders: float = 30.0
+
+
+@attrs.frozen
+class History:
+    """What earlier runs have left of a strategy, on the clock of this one."""
+
+    strategy_id: int
+    state: State | None
+    entries: list[Entry]
+    runs: frozenset[int]
+    """Those that have written it."""
+
+
+Adopt = Callable[[int, list[History], Prolonged | None], None]
+"""Takes over from earlier runs: the number of this one, what they left, and whether their times are not certain."""
+
+
+def journal_path(given: object) -> Path:
+    """The path of a journal, or InvalidInput."""
+    if not isinstance(given, (str, os.PathLike)) or isinstance(given, bytes) or not os.fspath(given):
+        raise refuse("journal", given, "it must be the path of a file, such as 'bot.journal'")
+    return Path(os.path.realpath(Path(os.fspath(given)).expanduser()))
+
+
+class Journal:
+    """Made without any I/O. `fingerprint` and `host` say to which key it belongs; the key itself is never told."""
+
+    def __init__(self, path: Path, fingerprint: str, host: str, keeping: Keeping) -> None:
+        self.path = path
+        self.keeping = keeping
+        self._fingerprint = fingerprint
+        self._host = host
+        self._lock = threading.RLock()
+        self._writer: Writer | None = None
+        self._opening: list[asyncio.Future[None]] = []
+        self.is_open = False
+        self.is_inherited = False
+        """True in a forked child of the process that has it."""
+        self._refusal: MizarError | None = None
+        self._warned = False
+        self._next = 1
+        self._heads: dict[int, int] = {}
+        self._since_state: dict[int, int] = {}
+        self._offset = 0.0
+        self._run = 0
+
+    def __repr__(self) -> str:
+        state = "open" if self.is_open else "inherited" if self.is_inherited else "not open"
+        return f"<Journal {self.path}: {state}>"
+
+    # beginning and end
+
+    @property
+    def needs_opening(self) -> bool:
+        """Whether a call has to open it first, or may try again where another process had it."""
+        return not (self.is_open or self.is_inherited) and (
+            self._refusal is None or isinstance(self._refusal, JournalInUse)
+        )
+
+    async def open(self, adopt: Adopt) -> None:
+        """Open it, once for all who ask at the same time. Whatever stands against that is told by `check`."""
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        with self._lock:
+            if not self.needs_opening:
+                return
+            self._opening.append(future)
+            if len(self._opening) == 1:
+                self._refusal = None
+                self._start(adopt)
+        await future
+
+    def _start(self, adopt: Adopt) -> None:
+        def opened() -> Store:
+            return Store(self.path, self._fingerprint, self._host, version=_version())
+
+        def begin(store: Store) -> None:
+            try:
+                self._take_over(store, adopt, instant())
+            finally:
+                self._opened()
+
+        def failed(failure: Exception) -> NotSent:
+            self._refusal = failure if isinstance(failure, MizarError) else explained(self.path, failure)
+            if not isinstance(failure, (MizarError, OSError)):
+                log.debug("the journal %s is refused", self.path, exc_info=failure)
+            self.is_open = False
+            self._opened()
+            return self._refusal if isinstance(self._refusal, NotSent) else NotSent(str(self._refusal))
+
+        def prune(store: Store, now: Instant) -> None:
+            store.prune(now.wall - self.keeping.entries * DAY, now.wall - self.keeping.orders * DAY)
+
+        self._writer = Writer(opened, begin, failed, prune)
+        self._writer.thread.start()
+
+    def _take_over(self, store: Store, adopt: Adopt, began: Instant) -> None:
+        runs = {run.run: run for run in store.all_runs()}
+        found = store.strategies()
+        last = max(runs.values(), key=lambda run: run.run, default=None)
+        latest = store.latest()
+        uncertain = last is not None and (latest > began.wall or _is_uncertain(last, began))
+        self._offset = max(began.wall, latest) - began.monotonic
+        self._run = store.begin_run(began, self._offset)
+        self._next = store.last + 1
+        self._heads = {one.strategy_id: one.last for one in found}
+        self._since_state = {one.strategy_id: len(one.entries) for one in found}
+        self.is_open = True
+        history = [self._history(one, runs) for one in found]
+        adopt(self._run, history, Prolonged(began.monotonic) if uncertain else None)
+
+    def _history(self, found: Strategy, runs: dict[int, Run]) -> History:
+        def on_our_clock(run: int) -> float:
+            return runs[run].offset - self._offset
+
+        state = None if found.state is None else shifted(found.state, on_our_clock(found.run))
+        entries = [shifted(entry, on_our_clock(run)) for run, entry in found.entries]
+        wrote = {run for run, _ in found.entries} | ({found.run} if found.state else set())
+        return History(found.strategy_id, state, entries, frozenset(wrote))
+
+    def _opened(self) -> None:
+        with self._lock:
+            waiting, self._opening = self._opening, []
+        for future in waiting:
+            try:
+                future.get_loop().call_soon_threadsafe(_wake, future)
+            except RuntimeError:
+                continue  # its loop has ended, and its caller with it
+
+    def inherit(self) -> None:
+        """In a forked child: the file is the parent's, and is neither used nor closed here."""
+        self._lock = threading.RLock()
+        self._opening = []
+        if self._writer is not None or self.is_inherited:
+            self.is_open, self.is_inherited = False, True
+
+    def pause(self) -> Callable[[], None]:
+        """Before a fork: nothing is read or written until the value is called, so that no child is left a lock."""
+        writer = self._writer
+        if writer is None or not writer.busy.acquire(timeout=1.0):
+            return lambda: None
+        return writer.busy.release
+
+    async def close(self, patience: float) -> None:
+        """Write what is left, and let another process have it. The next call would open it again."""
+        writer = self._stopped()
+        if writer is not None:
+            await asyncio.wait([writer.gone()], timeout=patience)
+
+    def close_now(self, patience: float) -> None:
+        """The same where no loop runs."""
+        writer = self._stopped()
+        if writer is not None:
+            writer.thread.join(patience)
+
+    def _stopped(self) -> Writer | None:
+        with self._lock:
+            writer, self._writer = self._writer, None
+            was_open, self.is_open = self.is_open, False
+        if writer is None or not was_open or self.is_inherited:
+            return None
+        writer.stop()
+        return writer
+
+    # writing
+
+    def check(self, strategy_id: int = 0) -> None:
+        """Raise NotSent where an open could not be written: then it may not leave. InvalidInput for a huge id."""
+        if strategy_id > _LARGEST_ID:
+            raise InvalidInput(f"strategy_id={strategy_id} is refused: a journal keeps ids up to {_LARGEST_ID}")
+        if self.is_inherited:
+            raise NotSent(
+                f"not sent: the journal {self.path} is held by the process that forked this one; "
+                "a child that opens positions needs a client with a journal of its own, of another key"
+            )
+        if self._refusal is not None:
+            raise copy.copy(self._refusal)
+        if not self.is_open:
+            raise NotSent(f"not sent: the journal {self.path} is not open")
+
+    def append(self, strategy_id: int, entry: Entry, at: float | None) -> int:
+        """Have an entry on disk soon; gives the ticket by which it can be waited for."""
+        writer = self._writer
+        if writer is None or not self.is_open or strategy_id > _LARGEST_ID:
+            return 0
+        data, (attempt, position) = entry_bytes(entry), entry.subject
+        with self._lock:
+            number, previous = self._next, self._heads.get(strategy_id, 0)
+            self._next, self._heads[strategy_id] = number + 1, number
+            self._since_state[strategy_id] = self._since_state.get(strategy_id, 0) + 1
+            if position is not None and position > _LARGEST_ID:
+                position = None
+            when = instant().wall if at is None else at + self._offset
+            row = Row(number, strategy_id, previous, self._run, when, entry.name, attempt, position, data)
+            return writer.put(row)
+
+    def wants_state(self, strategy_id: int, size: int) -> bool:
+        """Whether so much stands after the last state of a strategy that one of this size is worth writing."""
+        return self._since_state.get(strategy_id, 0) > _ENTRIES_PER_STATE + 4 * size
+
+    def write_state(self, strategy_id: int, state: State) -> None:
+        """Have a state written that stands for all entries of a strategy so far."""
+        writer = self._writer
+        if writer is not None and self.is_open and self._since_state.get(strategy_id):
+            self._since_state[strategy_id] = 0
+            writer.put_state(strategy_id, self._heads[strategy_id], plain_bytes(state))
+
+    def write_order(self, order: OrderData) -> None:
+        """Have it written what a client order id stands for."""
+        writer = self._writer
+        if writer is not None and self.is_open and order.ask.client_order_id is not None:
+            key = order_key(order.strategy_id, order.ask.client_order_id)
+            writer.put(order=(key, instant().wall, plain_bytes(order)))
+
+    async def kept(self, ticket: int) -> NotSent | None:
+        """Wait until what was given out under a ticket is on disk; or why it is not."""
+        writer = self._writer
+        if writer is None:
+            return NotSent("not sent: the journal was closed")
+        if ticket <= writer.committed:
+            return None
+        return await writer.wait(ticket)
+
+    def is_kept(self, ticket: int) -> bool:
+        """Whether that is on disk."""
+        return self._writer is not None and ticket <= self._writer.committed
+
+    async def find(self, strategy_id: int, client_order_id: str) -> OrderData | None:
+        """What an id stands for that no call of this process has used; raises NotSent where nobody can tell."""
+        self.check()
+        assert self._writer is not None
+        found = await self._writer.ask(order_key(strategy_id, client_order_id))
+        if isinstance(found, NotSent):
+            raise copy.copy(found)
+        return found
+
+    def warn_once(self, failure: MizarError) -> None:
+        """Say that closes go on though they can't be written."""
+        if not self._warned:
+            self._warned = True
+            log.warning("closes go on, though the journal can't have them: %s", failure)
+
+
+def _is_uncertain(last: Run, now: Instant) -> bool:
+    """Whether the times of the last run can't be compared with ours."""
+    drifted = abs((last.instant.wall - last.instant.monotonic) - last.lead) > STEP
+    return drifted or was_stepped(last.instant, now)
+
+
+def _wake(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
+
+
+def _version() -> str:
+    try:
+        return version("mizar")
+    except PackageNotFoundError:
+        return "unknown"

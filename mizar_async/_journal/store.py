@@ -1,0 +1,461 @@
+"""The file of a journal: SQLite, written by one thread of one process.
+
+Whatever is read was written so, or is called damaged. Entries are numbered, each names the one before it of its
+strategy, and carries a checksum; a client order id names the next one in their order, so that an id that is not found
+is certainly not there. How far it was written stands in a file beside it as well, since SQLite drops the end of a
+garbled log in silence.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import sqlite3
+import zlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import attrs
+import msgspec
+
+from .._clock import Instant
+from ..errors import InvalidInput, JournalDamaged, NotSent
+from .entries import RULES, Entry, OrderData, State, read_entry, read_plain
+from .lock import Lock, is_file
+
+FORMAT: Final = 1
+
+_SCHEMA: Final = """
+CREATE TABLE journal (
+    one INTEGER PRIMARY KEY CHECK (one = 1), format INTEGER, rules INTEGER, fingerprint TEXT, host TEXT,
+    last INTEGER, runs INTEGER, strategies INTEGER, checksum INTEGER
+);
+CREATE TABLE runs (
+    run INTEGER PRIMARY KEY, host TEXT, pid INTEGER, version TEXT, began REAL, beat REAL, ended REAL,
+    monotonic REAL, wall REAL, unstepped REAL, boot TEXT, lead REAL, offset REAL, checksum INTEGER
+);
+CREATE TABLE entries (
+    number INTEGER PRIMARY KEY, strategy INTEGER, previous INTEGER, run INTEGER, at REAL, event TEXT,
+    attempt INTEGER, position INTEGER, data BLOB, checksum INTEGER
+);
+CREATE INDEX entries_of_strategy ON entries (strategy, number);
+CREATE UNIQUE INDEX told_once ON entries (attempt) WHERE event = 'Told';
+CREATE UNIQUE INDEX told_to_one ON entries (position) WHERE event = 'Told' AND position IS NOT NULL;
+CREATE TABLE heads (strategy INTEGER PRIMARY KEY, last INTEGER, checksum INTEGER);
+CREATE TABLE states (strategy INTEGER PRIMARY KEY, upto INTEGER, run INTEGER, data BLOB, checksum INTEGER);
+CREATE TABLE orders (id TEXT PRIMARY KEY, next TEXT, at REAL, data BLOB, checksum INTEGER) WITHOUT ROWID;
+CREATE INDEX orders_by_time ON orders (at);
+CREATE TRIGGER nothing_new_of_a_run_that_ended BEFORE INSERT ON entries
+WHEN NEW.event IN ('Sending', 'Told') AND (SELECT ended FROM runs WHERE run = NEW.run) IS NOT NULL
+BEGIN SELECT RAISE(ABORT, 'the run has ended'); END;
+"""
+
+
+def _checksum(*values: object) -> int:
+    return zlib.crc32(repr(values).encode())
+
+
+class Row(NamedTuple):
+    """An entry as it stands in the file."""
+
+    number: int
+    strategy: int
+    previous: int
+    run: int
+    at: float
+    event: str
+    attempt: int | None
+    position: int | None
+    data: bytes
+
+
+@attrs.frozen
+class Run:
+    """One process that held the journal."""
+
+    run: int
+    host: str
+    pid: int
+    version: str
+    began: float
+    beat: float
+    ended: float | None
+    instant: Instant
+    """When it began, or last wrote that it lives."""
+    lead: float
+    """By how much the wall clock was ahead of its own when it began."""
+    offset: float
+    """What has to be added to its own clock for the timeline."""
+
+    def values(self) -> tuple[Any, ...]:
+        now = self.instant
+        values = (
+            self.run,
+            self.host,
+            self.pid,
+            self.version,
+            self.began,
+            self.beat,
+            self.ended,
+            now.monotonic,
+            now.wall,
+            now.unstepped,
+            now.boot,
+            self.lead,
+            self.offset,
+        )
+        return *values, _checksum(*values)
+
+    @classmethod
+    def of(cls, values: Sequence[Any]) -> Run:
+        if values[-1] != _checksum(*values[:-1]):
+            raise ValueError("the row of a run is not what was written")
+        run, host, pid, version, began, beat, ended, monotonic, wall, steady, boot, lead, offset, _ = values
+        return cls(run, host, pid, version, began, beat, ended, Instant(monotonic, wall, steady, boot), lead, offset)
+
+
+@attrs.frozen
+class Strategy:
+    """What is to be folded of a strategy: a state and the run on whose clock it is, and the entries after it."""
+
+    strategy_id: int
+    last: int
+    state: State | None
+    run: int
+    entries: list[tuple[int, Entry]]
+    """With the run that wrote each."""
+
+
+@attrs.define
+class Batch:
+    """What is committed together."""
+
+    rows: list[Row] = attrs.field(factory=list)
+    orders: dict[str, tuple[float, bytes]] = attrs.field(factory=dict)
+    states: dict[int, tuple[int, bytes]] = attrs.field(factory=dict)
+    """By strategy: up to which entry the state stands, and its bytes."""
+
+    def add(self, later: Batch) -> None:
+        """Have what came later committed with it."""
+        self.rows += later.rows
+        self.orders |= later.orders
+        self.states |= later.states
+
+    def __bool__(self) -> bool:
+        return bool(self.rows or self.orders or self.states)
+
+
+def order_key(strategy_id: int, client_order_id: str) -> str:
+    """Under which an order stands."""
+    return f"{strategy_id} {client_order_id}"
+
+
+class Store:
+    """The open file. Its methods raise `sqlite3.Error`, `OSError` or `ValueError`: see `explained`."""
+
+    def __init__(self, path: Path, fingerprint: str, host: str, *, version: str) -> None:
+        self.path = path
+        self._lock = Lock(path)
+        try:
+            self._begin(fingerprint, host, version)
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def _begin(self, fingerprint: str, host: str, version: str) -> None:
+        self._make()
+        self._db = sqlite3.connect(self.path, isolation_level=None, cached_statements=256)
+        try:
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA synchronous = FULL")
+            self._db.execute("PRAGMA busy_timeout = 2000")
+            if not self._lock.highest and not self._db.execute("SELECT 1 FROM sqlite_master").fetchone():
+                self._create(fingerprint, host)
+            self._check(fingerprint, host)
+            self._version = version
+            self._known: dict[Path, os.stat_result] = {}
+        except BaseException:
+            self._db.close()
+            raise
+
+    @property
+    def _log(self) -> Path:
+        return self.path.with_name(f"{self.path.name}-wal")
+
+    def _make(self) -> None:
+        """Have a file, for its owner alone."""
+        if self._lock.highest is None and not self.path.exists():
+            self._lock.note(0)
+            self._lock.highest = 0
+        if not self._lock.highest:
+            with contextlib.suppress(FileExistsError):
+                os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        if not self.path.exists():
+            raise ValueError("the file is gone")
+
+    def _create(self, fingerprint: str, host: str) -> None:
+        with self._transaction():
+            for statement in _SCHEMA.split(";\n"):
+                self._db.execute(statement)
+            self._db.execute("INSERT INTO orders VALUES ('', '', 0, x'', ?)", (_checksum("", "", 0.0, b""),))
+            self._write_head(fingerprint, host, 0, 0, 0)
+
+    def _write_head(self, fingerprint: str, host: str, last: int, runs: int, strategies: int) -> None:
+        values = (1, FORMAT, RULES, fingerprint, host, last, runs, strategies)
+        self._db.execute("INSERT OR REPLACE INTO journal VALUES (?,?,?,?,?,?,?,?,?)", (*values, _checksum(*values)))
+
+    def _check(self, fingerprint: str, host: str) -> None:
+        found = self._db.execute("SELECT * FROM journal").fetchall()
+        if len(found) != 1 or found[0][-1] != _checksum(*found[0][:-1]):
+            raise ValueError("its head is not what was written")
+        _, form, rules, key, place, self.last, self.runs, self._strategies, _ = found[0]
+        if form > FORMAT or rules > RULES:
+            raise InvalidInput(
+                f"journal={str(self.path)!r} is refused: a newer version of this SDK has written it "
+                f"(format {form}, rules {rules}; this one knows {FORMAT} and {RULES})"
+            )
+        if (key, place) != (fingerprint, host):
+            raise InvalidInput(
+                f"journal={str(self.path)!r} is refused: it belongs to another API key or host ({place}); "
+                "a journal belongs to one key at one host"
+            )
+        self._fingerprint, self._host = key, place
+        if self._lock.highest is None:
+            raise ValueError(f"{self._lock.path} is gone, which tells how far it was written")
+        if self._lock.highest > self.last:
+            raise ValueError(f"entries {self.last + 1} to {self._lock.highest} are missing from its end")
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._db.execute("COMMIT")
+        except BaseException:
+            with contextlib.suppress(sqlite3.Error):
+                self._db.execute("ROLLBACK")
+            raise
+
+    # reading
+
+    def all_runs(self) -> list[Run]:
+        """The runs, in their order."""
+        found = [Run.of(values) for values in self._db.execute("SELECT * FROM runs ORDER BY run")]
+        if [run.run for run in found] != list(range(self.runs - len(found) + 1, self.runs + 1)):
+            raise ValueError("rows of its runs are missing")
+        return found
+
+    def strategies(self) -> list[Strategy]:
+        """What is to be folded."""
+        heads = self._db.execute("SELECT strategy, last, checksum FROM heads ORDER BY strategy").fetchall()
+        if len(heads) != self._strategies or any(check != _checksum(one, last) for one, last, check in heads):
+            raise ValueError("what it knows of its strategies is not what was written")
+        return [self._strategy(strategy_id, last) for strategy_id, last, _ in heads]
+
+    def _strategy(self, strategy_id: int, last: int) -> Strategy:
+        select = "SELECT * FROM states WHERE strategy = ?"
+        found = self._db.execute(select, (strategy_id,)).fetchone()
+        upto, run, state = 0, 0, None
+        if found is not None:
+            if found[-1] != _checksum(*found[:-1]):
+                raise ValueError(f"the state of strategy {strategy_id} is not what was written")
+            upto, run, state = found[1], found[2], read_plain(found[3], State)
+        entries, previous = [], upto
+        for row in self.entries(strategy_id, upto):
+            if row.previous != previous:
+                raise ValueError(f"an entry of strategy {strategy_id} is missing between {previous} and {row.number}")
+            previous = row.number
+            entries.append((row.run, read_entry(row.event, row.data)))
+        if previous != last:
+            raise ValueError(f"entries of strategy {strategy_id} are missing after {previous}, up to {last}")
+        return Strategy(strategy_id, last, state, run, entries)
+
+    def latest(self) -> float:
+        """The time of the last entry, on the timeline."""
+        found = self._db.execute("SELECT at FROM entries ORDER BY number DESC LIMIT 1").fetchone()
+        return float(found[0]) if found else 0.0
+
+    def entries(self, strategy_id: int | None = None, after: int = 0) -> Iterator[Row]:
+        """The entries in their order, of a strategy or of all."""
+        where = "" if strategy_id is None else "strategy = ? AND "
+        asked = (after,) if strategy_id is None else (strategy_id, after)
+        for values in self._db.execute(f"SELECT * FROM entries WHERE {where}number > ? ORDER BY number", asked):
+            row = Row(*values[:-1])
+            if values[-1] != _checksum(*values[:-1]):
+                raise ValueError(f"entry {row.number} is not what was written")
+            yield row
+
+    def find(self, keys: Sequence[str]) -> dict[str, OrderData]:
+        """The orders that stand under these keys; that the others are not there is certain."""
+        found = {}
+        for key, (one, following, _, data) in zip(keys, self._before(keys), strict=True):
+            if one == key:
+                found[key] = read_plain(data, OrderData)
+            elif following and following <= key:
+                raise ValueError("client order ids are missing")
+        return found
+
+    def _before(self, keys: Sequence[str]) -> list[tuple[str, str, float, bytes]]:
+        """For each key the order under it, or the last one before it."""
+        rows = self._db.execute(
+            "SELECT o.id, o.next, o.at, o.data, o.checksum FROM json_each(?) AS k JOIN orders AS o "
+            "ON o.id = (SELECT id FROM orders WHERE id <= k.value ORDER BY id DESC LIMIT 1) ORDER BY k.key",
+            (json.dumps(list(keys)),),
+        ).fetchall()
+        if len(rows) != len(keys) or any(row[-1] != _checksum(*row[:-1]) for row in rows):
+            raise ValueError("what it knows of client order ids is not what was written")
+        return [row[:-1] for row in rows]
+
+    # writing
+
+    def begin_run(self, instant: Instant, offset: float) -> int:
+        """Number this run, which begins now; all others have ended."""
+        number: int = self.runs + 1
+        at = instant.wall
+        host, lead = socket.gethostname(), instant.wall - instant.monotonic
+        run = Run(number, host, os.getpid(), self._version, at, at, None, instant, lead, offset)
+        with self._transaction():
+            for other in self.all_runs():
+                if other.ended is None:
+                    self._write_run(attrs.evolve(other, ended=at))
+            self._write_run(run)
+            self._write_head(self._fingerprint, self._host, self.last, number, self._strategies)
+        self.runs, self._run = number, run
+        self._known = {one: one.stat() for one in (self.path, self._log)}
+        return number
+
+    def _write_run(self, run: Run) -> None:
+        self._db.execute("INSERT OR REPLACE INTO runs VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)", run.values())
+
+    def commit(self, batch: Batch, instant: Instant, *, ended: bool = False) -> None:
+        """Write it all, or nothing. What was written before is not written again."""
+        self._check_there()
+        at = instant.wall
+        self._run = attrs.evolve(self._run, beat=at, instant=instant, ended=at if ended else None)
+        last = max((row.number for row in batch.rows), default=self.last)
+        heads: dict[int, int] = {}
+        for row in batch.rows:
+            heads[row.strategy] = max(row.number, heads.get(row.strategy, 0))
+        strategies = self._strategies
+        with self._transaction():
+            self._insert(
+                "INSERT INTO entries",
+                10,
+                [(*row, _checksum(*row)) for row in batch.rows],
+                "ON CONFLICT (number) DO NOTHING",
+            )
+            if heads:
+                known = ",".join(map(str, heads))
+                count = self._db.execute(f"SELECT count(*) FROM heads WHERE strategy IN ({known})").fetchone()[0]
+                strategies += len(heads) - count
+                rows = [(strategy, number, _checksum(strategy, number)) for strategy, number in heads.items()]
+                self._insert("INSERT OR REPLACE INTO heads", 3, rows)
+            self._write_orders(batch.orders)
+            for strategy_id, (upto, data) in batch.states.items():
+                values = (strategy_id, upto, self._run.run, data)
+                self._db.execute("INSERT OR REPLACE INTO states VALUES (?,?,?,?,?)", (*values, _checksum(*values)))
+            self._write_run(self._run)
+            self._write_head(self._fingerprint, self._host, max(last, self.last), self.runs, strategies)
+        self._strategies, self.last = strategies, max(last, self.last)
+        self._lock.note(self.last)
+
+    def _write_orders(self, orders: dict[str, tuple[float, bytes]]) -> None:
+        if not orders:
+            return
+        keys = sorted(orders)
+        changed: dict[str, tuple[str, float, bytes]] = {}
+        new = ""
+        for key, (one, following, at, data) in zip(keys, self._before(keys), strict=True):
+            if one == key:
+                changed[key] = following, *orders[key]
+                continue
+            before = max(one, new)  # which may be one of those that are added now
+            known = changed.get(before, (following, at, data))
+            changed[before] = key, *known[1:]
+            changed[key] = known[0], *orders[key]
+            new = key
+        rows = [(key, *values, _checksum(key, *values)) for key, values in changed.items()]
+        self._insert("INSERT OR REPLACE INTO orders", 5, rows)
+
+    def _insert(self, into: str, columns: int, rows: Sequence[tuple[Any, ...]], conflict: str = "") -> None:
+        """Insert many rows by few statements: each lets go of the interpreter, and has to wait to have it again."""
+        at, places = 0, "(" + ",".join("?" * columns) + ")"
+        while at < len(rows):
+            many = min(1 << ((len(rows) - at).bit_length() - 1), 2048)
+            values = [value for row in rows[at : at + many] for value in row]
+            self._db.execute(f"{into} VALUES {','.join([places] * many)} {conflict}", values)
+            at += many
+
+    def _check_there(self) -> None:
+        """Raise OSError where what is written would be found by nobody."""
+        here = self._lock.is_there() and all(is_file(path, known) for path, known in self._known.items())
+        if not here:
+            raise OSError("the file, or one beside it, is gone, or was replaced")
+
+    def prune(self, entries_before: float, orders_before: float) -> None:
+        """Forget old entries that no state needs, old orders that are over, and runs without entries."""
+        with self._transaction():
+            self._db.execute(
+                "DELETE FROM entries WHERE number < ? AND number <= coalesce("
+                "(SELECT upto FROM states WHERE states.strategy = entries.strategy), 0)",
+                (self._first_since(entries_before),),
+            )
+            self._db.execute(
+                "DELETE FROM runs WHERE ended < ? AND run < (SELECT coalesce(min(run), ?) FROM entries)",
+                (entries_before, self.runs),
+            )
+            old = self._db.execute("SELECT id, data FROM orders WHERE at < ? AND id != ''", (orders_before,)).fetchall()
+            for key, data in old:
+                if _is_over(read_plain(data, OrderData)):
+                    self._drop_order(key)
+
+    def _first_since(self, at: float) -> int:
+        """The number of the first entry since a time, found by halves: their times grow."""
+        first, beyond = self._db.execute("SELECT coalesce(min(number), 0) FROM entries").fetchone()[0], self.last + 1
+        while first < beyond:
+            middle = (first + beyond) // 2
+            found = self._db.execute(
+                "SELECT at FROM entries WHERE number >= ? ORDER BY number LIMIT 1", (middle,)
+            ).fetchone()
+            if found is None or found[0] >= at:
+                beyond = middle
+            else:
+                first = middle + 1
+        return int(first)
+
+    def _drop_order(self, key: str) -> None:
+        before = self._db.execute("SELECT id, at, data FROM orders WHERE id < ? ORDER BY id DESC LIMIT 1", (key,))
+        one, at, data = before.fetchone()
+        following = self._db.execute("SELECT next FROM orders WHERE id = ?", (key,)).fetchone()[0]
+        self._db.execute("DELETE FROM orders WHERE id = ?", (key,))
+        values = (one, following, at, data)
+        self._db.execute("INSERT OR REPLACE INTO orders VALUES (?,?,?,?,?)", (*values, _checksum(*values)))
+
+    def close(self) -> None:
+        """Close the file, and let another process have it."""
+        with contextlib.suppress(sqlite3.Error):
+            self._db.close()
+        self._lock.release()
+
+
+def _is_over(order: OrderData) -> bool:
+    return order.free or order.closed is not None
+
+
+def explained(path: Path, failure: Exception) -> NotSent:
+    """What a failure of the file means for opens."""
+    if isinstance(failure, NotSent):
+        return failure
+    is_broken = isinstance(failure, (ValueError, LookupError, TypeError, msgspec.MsgspecError)) or (
+        isinstance(failure, sqlite3.DatabaseError) and not isinstance(failure, sqlite3.OperationalError)
+    )
+    if is_broken:
+        return JournalDamaged(
+            f"not sent: the journal {path} is damaged: {failure}. Nobody can say by it what was opened before: look "
+            "at the positions of the server, then move the file and those beside it away to begin a new one",
+            file=str(path),
+        )
+    return NotSent(f"not sent: the journal {path} can't be written: {failure}")

@@ -1,0 +1,226 @@
+"""The one thread that writes a journal: what many calls want on disk at once goes there in one commit.
+
+The file is a local of the thread: a forked child has no such thread, and so neither uses nor closes it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+import attrs
+
+from .._clock import Instant, instant
+from ..errors import JournalDamaged, NotSent
+from .entries import OrderData
+from .store import Batch, Row, Store, explained
+
+LATEST: Final = 0.05
+"""Seconds after which everything is on disk."""
+
+_AGAIN: Final = 1.0
+"""Seconds after which a file that could not be written is tried again, if nobody asks before."""
+
+_PRUNE_EVERY: Final = 3600.0
+
+
+@attrs.define(eq=False)
+class _Waiting:
+    ticket: int
+    future: asyncio.Future[NotSent | None]
+
+
+@attrs.define(eq=False)
+class _Asking:
+    key: str
+    future: asyncio.Future[OrderData | NotSent | None]
+
+
+class Writer:
+    """Takes what is to be written from any thread, and tells each loop when it is on disk."""
+
+    def __init__(
+        self,
+        opened: Callable[[], Store],
+        began: Callable[[Store], None],
+        failed: Callable[[Exception], NotSent],
+        prune: Callable[[Store, Instant], None],
+    ) -> None:
+        self._opened = opened
+        self._began = began
+        self._failed = failed
+        self._prune = prune
+        self._changed = threading.Condition()
+        self._batch = Batch()
+        self._tickets = 0
+        self._hurry = False
+        self._waiting: deque[_Waiting] = deque()
+        self._asking: list[_Asking] = []
+        self._leaving: list[asyncio.Future[None]] = []
+        self._stop = self._ended = False
+        self.committed = 0
+        """Up to which ticket everything is on disk."""
+        self.failure: NotSent | None = None
+        """Why the file can't be written, as of the last try."""
+        self.busy = threading.Lock()
+        """Held while the file is read or written: a fork waits for it."""
+        self.thread = threading.Thread(target=self._run, name="mizar journal", daemon=True)
+
+    # in any thread
+
+    def put(self, row: Row | None = None, order: tuple[str, float, bytes] | None = None) -> int:
+        """Have it written soon; gives the ticket by which it can be waited for."""
+        with self._changed:
+            was_empty = not self._batch
+            if row is not None:
+                self._batch.rows.append(row)
+            if order is not None:
+                self._batch.orders[order[0]] = order[1:]
+            self._tickets += 1
+            if was_empty:
+                self._changed.notify()
+            return self._tickets
+
+    def put_state(self, strategy_id: int, upto: int, data: bytes) -> None:
+        """Have a state written, which stands for all entries up to a number."""
+        with self._changed:
+            self._batch.states[strategy_id] = upto, data
+            self._tickets += 1
+            self._changed.notify()
+
+    def wait(self, ticket: int) -> asyncio.Future[NotSent | None]:
+        """A future of the running loop that tells when what was given out under a ticket is on disk, or why not."""
+        future: asyncio.Future[NotSent | None] = asyncio.get_running_loop().create_future()
+        with self._changed:
+            if ticket <= self.committed:
+                future.set_result(None)
+            elif self._ended:
+                future.set_result(self.failure)
+            else:
+                self._waiting.append(_Waiting(ticket, future))
+                self._hurry = True
+                self._changed.notify()
+        return future
+
+    def ask(self, key: str) -> asyncio.Future[OrderData | NotSent | None]:
+        """A future of the running loop that tells what stands under a client order id, or why nobody can tell."""
+        future: asyncio.Future[OrderData | NotSent | None] = asyncio.get_running_loop().create_future()
+        with self._changed:
+            if self._ended:
+                future.set_result(self.failure)
+            else:
+                self._asking.append(_Asking(key, future))
+                self._changed.notify()
+        return future
+
+    def stop(self) -> None:
+        """Write what is there, and end."""
+        with self._changed:
+            self._stop = True
+            self._changed.notify()
+
+    def gone(self) -> asyncio.Future[None]:
+        """A future of the running loop that is done once nothing is written any more."""
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        with self._changed:
+            if self._ended:
+                future.set_result(None)
+            else:
+                self._leaving.append(future)
+        return future
+
+    # in the thread
+
+    def _run(self) -> None:
+        try:
+            with self.busy:
+                store = self._opened()
+        except Exception as failure:  # noqa: BLE001 - whatever is wrong with the file, the caller is told
+            self._end(self._failed(failure))
+            return
+        failure_at_last: NotSent | None = None
+        try:
+            self._began(store)
+            self._write_on(store)
+        except Exception as failure:  # noqa: BLE001
+            failure_at_last = self._failed(failure)
+        finally:
+            with self.busy:
+                store.close()
+            self._end(failure_at_last)
+
+    def _write_on(self, store: Store) -> None:
+        prune_at = instant().wall + _PRUNE_EVERY
+        while True:
+            with self._changed:
+                while not (self._hurry or self._asking or self._stop):
+                    pause = (LATEST if self.failure is None else _AGAIN) if self._batch else None
+                    if not self._changed.wait(pause) and self._batch:
+                        break
+                batch, asking, waiting, upto = self._batch, self._asking, self._waiting, self._tickets
+                self._batch, self._asking, self._waiting, self._hurry = Batch(), [], deque(), False
+                stop = self._stop
+            with self.busy:
+                self._commit(store, batch, upto, ended=stop)
+                answers = self._answers(store, asking)
+            self._tell(waiting, answers)
+            if isinstance(self.failure, JournalDamaged) or stop:
+                return
+            if (now := instant()).wall >= prune_at:
+                prune_at = now.wall + _PRUNE_EVERY
+                with self.busy:
+                    self._prune(store, now)
+
+    def _commit(self, store: Store, batch: Batch, upto: int, *, ended: bool) -> None:
+        if not batch and not ended:
+            return
+        try:
+            store.commit(batch, instant(), ended=ended)
+        except Exception as failure:  # noqa: BLE001
+            self.failure = explained(store.path, failure)
+            with self._changed:
+                batch.add(self._batch)
+                self._batch = batch
+        else:
+            self.failure, self.committed = None, upto
+
+    def _answers(self, store: Store, asking: list[_Asking]) -> list[tuple[_Asking, OrderData | NotSent | None]]:
+        if not asking:
+            return []
+        try:
+            found = store.find([one.key for one in asking])
+        except Exception as failure:  # noqa: BLE001
+            self.failure = explained(store.path, failure)
+            return [(one, self.failure) for one in asking]
+        return [(one, found.get(one.key)) for one in asking]
+
+    def _tell(self, waiting: deque[_Waiting], answers: list[tuple[_Asking, OrderData | NotSent | None]]) -> None:
+        by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[object], object]]] = {}
+        for one in waiting:
+            told = None if one.ticket <= self.committed else self.failure
+            by_loop.setdefault(one.future.get_loop(), []).append((one.future, told))  # type: ignore[arg-type]
+        for asked, answer in answers:
+            by_loop.setdefault(asked.future.get_loop(), []).append((asked.future, answer))  # type: ignore[arg-type]
+        for loop, told_here in by_loop.items():
+            with contextlib.suppress(RuntimeError):  # it has ended, and its callers with it
+                loop.call_soon_threadsafe(_tell, told_here)
+
+    def _end(self, failure: NotSent | None) -> None:
+        """Nothing is written any more."""
+        self.failure = failure or self.failure or NotSent("not sent: the journal was closed")
+        with self._changed:
+            self._ended = True
+            waiting, asking = self._waiting, self._asking
+            self._waiting, self._asking = deque(), []
+            waiting += [_Waiting(self._tickets + 1, future) for future in self._leaving]  # type: ignore[arg-type]
+        self._tell(waiting, [(one, self.failure) for one in asking])
+
+
+def _tell(told: list[tuple[asyncio.Future[object], object]]) -> None:
+    for future, answer in told:
+        if not future.done():
+            future.set_result(answer)
