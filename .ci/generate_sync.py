@@ -39,6 +39,7 @@ from mizar_async import (
     OutcomeUnknown,
     Position,
     Reconciliation,
+    Recovery,
     Strategy,
     Symbol,
 )

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
         Unavailable,
         WrongKey,
     )
-    from .results import BulkResult, FlattenReport, Outcome, Reconciliation, partial_result
+    from .results import BulkResult, FlattenReport, Outcome, Reconciliation, Recovered, Recovery, partial_result
 
 __all__ = [
     "AnswerUnreadable",
@@ -59,6 +59,8 @@ __all__ = [
     "Position",
     "RateLimited",
     "Reconciliation",
+    "Recovered",
+    "Recovery",
     "Refused",
     "Strategy",
     "Symbol",
@@ -73,7 +75,7 @@ _HOMES = {
     "._clock": ("Clock",),
     "._api.trading": ("ClosedPosition", "Exchange", "OpenPosition", "Position", "Strategy", "Symbol"),
     "._options": ("Options",),
-    ".results": ("BulkResult", "FlattenReport", "Outcome", "Reconciliation", "partial_result"),
+    ".results": ("BulkResult", "FlattenReport", "Outcome", "Reconciliation", "Recovered", "Recovery", "partial_result"),
     ".errors": (
         "AnswerUnreadable",
         "Conflict",

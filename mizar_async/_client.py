@@ -39,10 +39,11 @@ from ._writes.close_all import ClosingAll
 from ._writes.closes import Closing, close_alone
 from ._writes.flatten import Flattener
 from ._writes.opens import Opening, open_alone
+from ._writes.recovering import recover, settle_earlier_runs
 from ._writes.signals import end_guards_of
 from ._writes.view import Place, View
 from .errors import OutcomeUnknown
-from .results import BulkResult, FlattenReport, Outcome, Reconciliation, believed_ids, compare
+from .results import BulkResult, FlattenReport, Outcome, Reconciliation, Recovery, believed_ids, compare
 
 if TYPE_CHECKING:
     import os
@@ -410,9 +411,29 @@ class AsyncMizar:
         """
         return self._view.account.unclaimed(whole_number("strategy_id", strategy_id))
 
+    async def recover(self, strategy_id: int | None = None, *, timeout: float | None = None) -> Recovery:
+        """Find out what became of the calls of earlier runs, of a strategy or of all that the journal knows.
+
+            recovery = await mizar.recover()
+            recovery.open, recovery.not_opened, recovery.unknown
+
+        It waits for what they left in doubt, for `timeout` seconds (None: the deadline), and never writes. A bot that
+        names each open needs it not: it simply opens again. Raises `InvalidInput` without a journal, `JournalInUse` or
+        `JournalDamaged` where that can't be read.
+        """
+        patience = self._view.options.deadline if timeout is None else seconds("timeout", timeout)
+        only = None if strategy_id is None else whole_number("strategy_id", strategy_id)
+        return await recover(self._view, only, patience)
+
     async def reconcile(self, strategy_id: int, believed: Iterable[Position | int]) -> Reconciliation:
-        """Compare what the bot believes to be open, positions or ids, with what the server holds. It never writes."""
+        """Compare what the bot believes to be open, positions or ids, with what the server holds. It never writes.
+
+        With a journal it waits first for what earlier runs left in doubt, within the deadline.
+        """
         ids = believed_ids(believed)
+        until = await self._view.channel.begin(self._view.options.deadline)
+        watch = self._view.account.watch(whole_number("strategy_id", strategy_id))
+        await settle_earlier_runs(self._view, watch, until)
         held = await self.get_all_open_positions(strategy_id=strategy_id)
         return compare(ids, held, doubts.unresolved(self._view, strategy_id))
 

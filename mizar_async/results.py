@@ -9,7 +9,7 @@ from typing import Any, Generic, Literal, TypeVar
 import attrs
 
 from ._api.checks import whole_number
-from ._api.trading import ClosedPosition, Position
+from ._api.trading import ClosedPosition, OpenPosition, Position
 from .errors import AnswerUnreadable, MizarError, NotOpened, NotSent, OutcomeUnknown, RateLimited
 
 Request = TypeVar("Request")
@@ -140,6 +140,50 @@ class Reconciliation:
 
     def __bool__(self) -> bool:
         raise TypeError("a reconciliation is neither true nor false: look at .gone, .unknown and .in_doubt")
+
+
+@attrs.frozen
+class Recovered:
+    """A position that a call of an earlier run has opened."""
+
+    position: Position
+    """As it is known now: a `ClosedPosition` if it is closed."""
+    request: OpenPosition
+    """What was asked for."""
+
+    @property
+    def client_order_id(self) -> str | None:
+        """The name that the open was given, if it was given one."""
+        return self.request.client_order_id
+
+
+@attrs.define(repr=False)
+class Recovery:
+    """What earlier runs have left, as far as it is known now."""
+
+    open: list[Recovered] = attrs.field(factory=list)
+    """What their calls have opened, and is open."""
+    closed_meanwhile: list[Recovered] = attrs.field(factory=list)
+    """What their calls have opened, was open as far as they knew, and is closed."""
+    not_opened: list[OpenPosition] = attrs.field(factory=list)
+    """What they were about to open when they ended, and certainly have not."""
+    unknown: list[OutcomeUnknown] = attrs.field(factory=list)
+    """Their calls whose outcome is unknown: `resolve` waits for each."""
+    unclaimed: list[Position] = attrs.field(factory=list)
+    """Positions that no call owns."""
+
+    def __repr__(self) -> str:
+        counts = {
+            "open": len(self.open),
+            "closed meanwhile": len(self.closed_meanwhile),
+            "not opened": len(self.not_opened),
+            "unknown": len(self.unknown),
+            "unclaimed": len(self.unclaimed),
+        }
+        return f"<Recovery: {', '.join(f'{count} {what}' for what, count in counts.items() if count) or 'nothing'}>"
+
+    def __bool__(self) -> bool:
+        raise TypeError("a recovery is neither true nor false: look at .open, .not_opened and .unknown")
 
 
 def believed_ids(believed: Iterable[Position | int]) -> list[int]:

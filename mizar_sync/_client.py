@@ -19,6 +19,7 @@ from mizar_async import (
     OutcomeUnknown,
     Position,
     Reconciliation,
+    Recovery,
     Strategy,
     Symbol,
 )
@@ -386,8 +387,23 @@ class Mizar:
         """
         return self._async.unclaimed_positions(strategy_id)
 
+    def recover(self, strategy_id: int | None = None, *, timeout: float | None = None) -> Recovery:
+        """Find out what became of the calls of earlier runs, of a strategy or of all that the journal knows.
+
+            recovery = mizar.recover()
+            recovery.open, recovery.not_opened, recovery.unknown
+
+        It waits for what they left in doubt, for `timeout` seconds (None: the deadline), and never writes. A bot that
+        names each open needs it not: it simply opens again. Raises `InvalidInput` without a journal, `JournalInUse` or
+        `JournalDamaged` where that can't be read.
+        """
+        return self._runtime.call(self._async.recover, strategy_id, timeout=timeout)
+
     def reconcile(self, strategy_id: int, believed: Iterable[Position | int]) -> Reconciliation:
-        """Compare what the bot believes to be open, positions or ids, with what the server holds. It never writes."""
+        """Compare what the bot believes to be open, positions or ids, with what the server holds. It never writes.
+
+        With a journal it waits first for what earlier runs left in doubt, within the deadline.
+        """
         return self._runtime.call(self._async.reconcile, strategy_id, believed)
 
     def flatten(self, strategy_id: int, *, deadline: float = 60.0) -> FlattenReport:

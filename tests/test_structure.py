@@ -81,6 +81,7 @@ ORDER = [
     "_writes.flatten",
     "_writes.bulk",
     "_writes.doubts",
+    "_writes.recovering",
     "_client",
     "mizar_async",
     "paper.rules",

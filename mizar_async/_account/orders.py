@@ -127,6 +127,12 @@ class Orders:
             return known or position
         return unseen(position)
 
+    def closed_as(self, position_id: int) -> Position | None:
+        """What is known of a named position that was closed."""
+        with self._lock:
+            order = self._of_position.get(position_id)
+            return None if order is None else order.position
+
     def closed(self, closed: ClosedPosition) -> None:
         """A position is closed."""
         if order := self._of_position.get(closed.position_id):

@@ -25,6 +25,16 @@ class Owned:
     """True once somebody was given it."""
 
 
+@attrs.define
+class Inherited:
+    """What earlier runs have left, as it was when this one began."""
+
+    positions: dict[int, tuple[Position, OpenPosition]] = attrs.field(factory=dict)
+    """Those that were open as far as was known, by id, with the requests that opened them."""
+    calls: list[OpenCall] = attrs.field(factory=list)
+    """Those that were in flight or in doubt."""
+
+
 class Record:
     """Writes down what happens to one strategy."""
 
@@ -37,6 +47,7 @@ class Record:
         """By position, as long as it is open."""
         self.closing: dict[int, events.Closing] = {one.position_id: one for one in state.closing} if state else {}
         """The closes that were sent, by position, until it is closed."""
+        self.inherited = Inherited()
         self.is_folding = False
         """True while it is read and not written."""
 

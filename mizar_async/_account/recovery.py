@@ -113,8 +113,12 @@ class _Fold:
 
     def leave_behind(self, now: float) -> None:
         """Nobody of this process waits for the calls of earlier runs; closes that were sent are in doubt."""
-        watch = self._watch
+        watch, inherited = self._watch, self._record.inherited
+        for position_id, owned in self._record.owned.items():
+            if (position := watch.shared.positions.get(position_id)) is not None:
+                inherited.positions[position_id] = position, owned.ask
         for call in list(watch.opens.values()):
+            inherited.calls.append(call)
             call.doubtful = call.abandoned = True
             call.failure = call.failure or OutcomeUnknown(_GONE)
             watch.shared.calls[call.number] = call

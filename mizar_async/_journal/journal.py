@@ -90,7 +90,8 @@ class Journal:
         self._heads: dict[int, int] = {}
         self._since_state: dict[int, int] = {}
         self._offset = 0.0
-        self._run = 0
+        self.run = 0
+        """The number of this run, from 1."""
 
     def __repr__(self) -> str:
         state = "open" if self.is_open else "inherited" if self.is_inherited else "not open"
@@ -148,13 +149,13 @@ class Journal:
         latest = store.latest()
         uncertain = last is not None and (latest > began.wall or _is_uncertain(last, began))
         self._offset = max(began.wall, latest) - began.monotonic
-        self._run = store.begin_run(began, self._offset)
+        self.run = store.begin_run(began, self._offset)
         self._next = store.last + 1
         self._heads = {one.strategy_id: one.last for one in found}
         self._since_state = {one.strategy_id: len(one.entries) for one in found}
         self.is_open = True
         history = [self._history(one, runs) for one in found]
-        adopt(self._run, history, Prolonged(began.monotonic) if uncertain else None)
+        adopt(self.run, history, Prolonged(began.monotonic) if uncertain else None)
 
     def _history(self, found: Strategy, runs: dict[int, Run]) -> History:
         def on_our_clock(run: int) -> float:
@@ -238,7 +239,7 @@ class Journal:
             if position is not None and position > _LARGEST_ID:
                 position = None
             when = instant().wall if at is None else at + self._offset
-            row = Row(number, strategy_id, previous, self._run, when, entry.name, attempt, position, data)
+            row = Row(number, strategy_id, previous, self.run, when, entry.name, attempt, position, data)
             return writer.put(row)
 
     def wants_state(self, strategy_id: int, size: int) -> bool:
