@@ -29,10 +29,10 @@ class ScriptedVenue:
         self.asked: list[str] = []
         self.script: defaultdict[str, list[Script]] = defaultdict(list)
 
-    def client(self, **options: Any) -> AsyncMizar:
+    def client(self, *, key: str = KEY, **options: Any) -> AsyncMizar:
         """A client with short times."""
         settings: dict[str, Any] = {"timeout": 0.2, "deadline": 2.0, "settle_time": 0.3, "listing_lag": 0.05} | options
-        return AsyncMizar(KEY, api_url="http://localhost", transport=httpx.MockTransport(self.answer), **settings)
+        return AsyncMizar(key, api_url="http://localhost", transport=httpx.MockTransport(self.answer), **settings)
 
     def answer(self, request: httpx.Request) -> httpx.Response:
         call = request.url.path.rpartition("/")[2]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Iterator
 
 from .._clock import instant
 from .._journal.journal import History, Journal
@@ -21,6 +22,8 @@ class Journaling:
 
     def __init__(self, watches: Callable[[], dict[int, Watch]], watch: Callable[[int], Watch]) -> None:
         self.journal: Journal | None = None
+        self._knows = False
+        """True once something was taken over: when the file is opened again, only what stands there counts."""
         self._watches = watches
         self._watch = watch
 
@@ -29,13 +32,14 @@ class Journaling:
         with self.shared.lock:
             known = self.journal
             if known is not None and not known.is_inherited:
-                if known.path != journal.path:
+                if known.path != journal.path and known.is_in_use:
                     raise InvalidInput(
                         f"journal={str(journal.path)!r} is refused: the clients of this key and host use {known.path} "
                         "already; all of them share one"
                     )
-                return
-            if any(watch.had_baseline is not None for watch in self._watches().values()):
+                if known.path == journal.path:
+                    return
+            elif any(watch.had_baseline is not None for watch in self._watches().values()):
                 raise InvalidInput(
                     f"journal={str(journal.path)!r} is refused: opens of this key were sent without one in this "
                     "process; give it to the first client"
@@ -60,14 +64,26 @@ class Journaling:
     async def get_ready(self) -> None:
         """Open the journal, and take over from earlier runs. What stands against it is told to opens."""
         if self.journal is not None:
-            await self.journal.open(self._take_over)
+            await self.journal.open(self._forget, self._take_over)
+
+    def _forget(self) -> None:
+        if self._knows:
+            self._knows = False
+            with self.shared.lock:
+                self._start_over(itertools.count(1))
+
+    def _start_over(self, numbers: Iterator[int]) -> None:
+        self.shared.start_over(numbers)
+        for watch in self._watches().values():
+            watch.start_over(None)
 
     def _take_over(self, run: int, left: list[History], prolonged: Prolonged | None) -> None:
         journal = self.journal
         assert journal is not None
         now = instant().monotonic
         with self.shared.lock:
-            self.shared.start_over(numbers_of(run))
+            self._knows = True
+            self._start_over(numbers_of(run))
             histories = {one.strategy_id: one for one in left}
             for strategy_id in histories.keys() | self._watches().keys():
                 history = histories.get(strategy_id)

@@ -83,15 +83,15 @@ class Record:
 
     def tell(self, call: OpenCall) -> None:
         """Have it written down what a caller is about to be given, once."""
-        ending = call.ending
+        ending, by = call.ending, self.journal.run
         if call.ticket is not None or self.is_folding:
             return
         if isinstance(ending, Position):
-            self._tell(call, events.Told(call.number, "opened", ending.position_id))
+            self._tell(call, events.Told(call.number, "opened", ending.position_id, by=by))
         elif isinstance(ending, OutcomeUnknown):
-            self._tell(call, events.Told(call.number, "undecidable", candidates=ending.candidates))
+            self._tell(call, events.Told(call.number, "undecidable", candidates=ending.candidates, by=by))
         elif isinstance(ending, NotOpened):
-            self._tell(call, events.Told(call.number, "absent"))
+            self._tell(call, events.Told(call.number, "absent", by=by))
 
     def _tell(self, call: OpenCall, outcome: events.Told) -> None:
         call.ticket = self._append(Entry(outcome), None)

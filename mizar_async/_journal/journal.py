@@ -106,8 +106,16 @@ class Journal:
             self._refusal is None or isinstance(self._refusal, JournalInUse)
         )
 
-    async def open(self, adopt: Adopt) -> None:
-        """Open it, once for all who ask at the same time. Whatever stands against that is told by `check`."""
+    @property
+    def is_in_use(self) -> bool:
+        """Whether it is open, or about to be."""
+        return self.is_open or bool(self._opening)
+
+    async def open(self, forget: Callable[[], None], adopt: Adopt) -> None:
+        """Open it, once for all who ask at the same time. Whatever stands against that is told by `check`.
+
+        `forget` drops what is known from an earlier opening, since another process may have had it meanwhile.
+        """
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         with self._lock:
             if not self.needs_opening:
@@ -115,6 +123,7 @@ class Journal:
             self._opening.append(future)
             if len(self._opening) == 1:
                 self._refusal = None
+                forget()
                 self._start(adopt)
         await future
 
@@ -125,8 +134,10 @@ class Journal:
         def begin(store: Store) -> None:
             try:
                 self._take_over(store, adopt, instant())
-            finally:
-                self._opened()
+            except Exception as failure:
+                failed(failure)  # before anybody goes on
+                raise
+            self._opened()
 
         def failed(failure: Exception) -> NotSent:
             self._refusal = failure if isinstance(failure, MizarError) else explained(self.path, failure)

@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import attrs
-import msgspec
 
 from .._clock import Instant
 from ..errors import InvalidInput, JournalDamaged, NotSent
@@ -445,14 +444,29 @@ def _is_over(order: OrderData) -> bool:
     return order.free or order.closed is not None
 
 
+# That SQLite can't write or read now, and not what stands in the file.
+_OF_THE_SYSTEM: Final = {
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_NOMEM,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_CANTOPEN,
+}
+
+
+def _is_of_the_system(failure: Exception) -> bool:
+    code = getattr(failure, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)
+    return code & 0xFF in _OF_THE_SYSTEM and code != sqlite3.SQLITE_IOERR_SHORT_READ
+
+
 def explained(path: Path, failure: Exception) -> NotSent:
     """What a failure of the file means for opens."""
     if isinstance(failure, NotSent):
         return failure
-    is_broken = isinstance(failure, (ValueError, LookupError, TypeError, msgspec.MsgspecError)) or (
-        isinstance(failure, sqlite3.DatabaseError) and not isinstance(failure, sqlite3.OperationalError)
-    )
-    if is_broken:
+    if not isinstance(failure, OSError) and not _is_of_the_system(failure):
         return JournalDamaged(
             f"not sent: the journal {path} is damaged: {failure}. Nobody can say by it what was opened before: look "
             "at the positions of the server, then move the file and those beside it away to begin a new one",

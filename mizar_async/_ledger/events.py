@@ -148,13 +148,15 @@ class Listed:
 class Told:
     """A caller is about to be given the outcome of its attempt, or what the user says of it; that stands from now on.
 
-    The outcome is "opened" with the position, "absent", or "undecidable" with the candidates.
+    The outcome is "opened" with the position, "absent", or "undecidable" with the candidates. `by` is the run that
+    tells it, which may be a later one than that of the attempt.
     """
 
     attempt: int
     outcome: Literal["opened", "absent", "undecidable"]
     position_id: int | None = None
     candidates: tuple[int, ...] = ()
+    by: int = 0
 
 
 @attrs.frozen

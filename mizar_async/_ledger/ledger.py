@@ -390,7 +390,7 @@ class Ledger:
     def _tell(self, event: Told) -> list[Verdict]:
         """What a caller was told stands, though less may be known here than where it was found out."""
         attempt = self._placing.attempts.get(event.attempt)
-        if attempt is None or not attempt.undecided or run_of(event.attempt) in self._ended_runs:
+        if attempt is None or not attempt.undecided or event.by in self._ended_runs:
             return []
         if event.outcome == "opened":
             assert event.position_id is not None

@@ -87,7 +87,7 @@ def test_after_its_end_a_run_sends_and_tells_nothing_but_its_facts_are_welcome(l
     ledger.take(RunEnded(1, at=100.0))
     send(ledger, OTHER, at=100.5)
     assert OTHER not in ledger.in_flight
-    assert ledger.take(Told(ONE, "absent")) == []
+    assert ledger.take(Told(ONE, "absent", by=1)) == []
     assert ledger.take(Answered(ONE, 7, at=101.0)) == [Opened(ONE, 7, waited_for=False)]
 
 
@@ -136,6 +136,12 @@ def test_what_a_caller_was_told_stands_though_less_is_known_here(ledger: Ledger,
     assert ledger.take(told) == [verdict]
     assert ledger.take(told) == []
     assert not ledger.in_doubt
+
+
+def test_a_later_run_may_tell_what_became_of_an_earlier_ones(ledger: Ledger) -> None:
+    send(ledger, ONE)
+    ledger.take(RunEnded(1, at=100.0))
+    assert ledger.take(Told(ONE, "absent", by=2)) == [Absent(ONE, waited_for=False)]
 
 
 def test_what_was_told_of_an_attempt_in_flight_stands_when_its_run_ends(ledger: Ledger) -> None:
