@@ -38,8 +38,8 @@ def account_of(key: ApiKey, address: Address, journal: object, *, own: bool) -> 
     """
     if journal is None and address.url.startswith(IN_PROCESS):
         return own_account(address)
-    given = os.environ.get("MIZAR_JOURNAL") if journal is None else journal
-    if given is not None and given != "":
+    given = (os.environ.get("MIZAR_JOURNAL") or None) if journal is None else journal
+    if given is not None:
         return _journaled_account(key, address, journal_path(given))
     if not own:
         return shared_account(key, address)
@@ -51,7 +51,7 @@ def _journaled_account(key: ApiKey, address: Address, path: Path) -> Account:
     account = shared_account(key, address)
     with _accounts_lock:
         others = (one.journaling.journal for one in _all() if one is not account)
-        if any(one and one.path == path and not one.is_inherited for one in others):
+        if any(one and one.path == path and one.is_in_use for one in others):
             raise InvalidInput(
                 f"journal={str(path)!r} is refused: clients of another key or host use it; each has one of its own"
             )

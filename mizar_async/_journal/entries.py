@@ -6,7 +6,7 @@ Of a list only what changed is written, and of one that changes nothing and deci
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 import attrs
 import msgspec
@@ -226,3 +226,22 @@ def plain_bytes(value: State | OrderData) -> bytes:
 def read_plain(data: bytes, kind: type[T]) -> T:
     """A state or an order; raises ValueError for other bytes."""
     return msgspec.msgpack.decode(data, type=kind)
+
+
+class Row(NamedTuple):
+    """An entry as it stands in the file."""
+
+    number: int
+    strategy: int
+    previous: int
+    run: int
+    at: float
+    event: str
+    attempt: int | None
+    position: int | None
+    data: bytes
+
+
+def order_key(strategy_id: int, client_order_id: str) -> str:
+    """Under which an order stands."""
+    return f"{strategy_id} {client_order_id}"

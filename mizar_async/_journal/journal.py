@@ -12,10 +12,11 @@ import copy
 import logging
 import os
 import threading
+import weakref
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import attrs
 
@@ -23,10 +24,12 @@ from .._api.checks import refuse
 from .._clock import Instant, instant
 from .._ledger.events import Prolonged
 from ..errors import InvalidInput, JournalInUse, MizarError, NotSent
-from .entries import Entry, OrderData, State, entry_bytes, plain_bytes
-from .store import Row, Run, Store, Strategy, explained, order_key
+from .entries import Entry, OrderData, Row, State, entry_bytes, order_key, plain_bytes
 from .timeline import STEP, shifted, was_stepped
-from .writer import Writer
+
+if TYPE_CHECKING:
+    from .store import Run, Store, Strategy
+    from .writer import Writer
 
 log = logging.getLogger("mizar_async")
 
@@ -68,6 +71,9 @@ def journal_path(given: object) -> Path:
     if not isinstance(given, (str, os.PathLike)) or isinstance(given, bytes) or not os.fspath(given):
         raise refuse("journal", given, "it must be the path of a file, such as 'bot.journal'")
     return Path(os.path.realpath(Path(os.fspath(given)).expanduser()))
+
+
+_open: weakref.WeakValueDictionary[Path, Journal] = weakref.WeakValueDictionary()
 
 
 class Journal:
@@ -124,10 +130,28 @@ class Journal:
             if len(self._opening) == 1:
                 self._refusal = None
                 forget()
-                self._start(adopt)
+                if (refusal := self._taken()) is None:
+                    self._start(adopt)
+                else:
+                    self._refusal = refusal
+                    self._opened()
         await future
 
+    def _taken(self) -> InvalidInput | None:
+        """A process may lock a file twice: two keys that name one are told apart here."""
+        other = _open.setdefault(self.path, self)
+        if other is self or not other.is_in_use:
+            _open[self.path] = self
+            return None
+        return InvalidInput(
+            f"journal={str(self.path)!r} is refused: clients of another key or host use it; each has one of its own"
+        )
+
     def _start(self, adopt: Adopt) -> None:
+        # Only what is used is imported: SQLite takes longer than the rest of a first call.
+        from .store import Store, explained
+        from .writer import Writer
+
         def opened() -> Store:
             return Store(self.path, self._fingerprint, self._host, version=_version())
 

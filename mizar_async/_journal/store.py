@@ -16,13 +16,13 @@ import sqlite3
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import attrs
 
 from .._clock import Instant
 from ..errors import InvalidInput, JournalDamaged, NotSent
-from .entries import RULES, Entry, OrderData, State, read_entry, read_plain
+from .entries import RULES, Entry, OrderData, Row, State, read_entry, read_plain
 from .lock import Lock, is_file
 
 FORMAT: Final = 1
@@ -55,20 +55,6 @@ BEGIN SELECT RAISE(ABORT, 'the run has ended'); END;
 
 def _checksum(*values: object) -> int:
     return zlib.crc32(repr(values).encode())
-
-
-class Row(NamedTuple):
-    """An entry as it stands in the file."""
-
-    number: int
-    strategy: int
-    previous: int
-    run: int
-    at: float
-    event: str
-    attempt: int | None
-    position: int | None
-    data: bytes
 
 
 @attrs.frozen
@@ -145,11 +131,6 @@ class Batch:
 
     def __bool__(self) -> bool:
         return bool(self.rows or self.orders or self.states)
-
-
-def order_key(strategy_id: int, client_order_id: str) -> str:
-    """Under which an order stands."""
-    return f"{strategy_id} {client_order_id}"
 
 
 class Store:

@@ -16,8 +16,8 @@ import attrs
 
 from .._clock import Instant, instant
 from ..errors import JournalDamaged, NotSent
-from .entries import OrderData
-from .store import Batch, Row, Store, explained
+from .entries import OrderData, Row
+from .store import Batch, Store, explained
 
 LATEST: Final = 0.05
 """Seconds after which everything is on disk."""

@@ -6,7 +6,7 @@ import asyncio
 import os
 import random
 import shutil
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,7 @@ def venue() -> ScriptedVenue:
 
 
 @pytest.fixture
-async def written(venue: ScriptedVenue, tmp_path: Path) -> AsyncIterator[Path]:
+async def written(venue: ScriptedVenue, tmp_path: Path) -> Path:
     """A journal as a process that was killed leaves it: 150 named opens, some closed, all in the log of SQLite."""
     async with client(venue, tmp_path / "journal") as mizar:
         result = await mizar.open_positions([request(name) for name in NAMES[:100]])
@@ -47,9 +47,9 @@ async def written(venue: ScriptedVenue, tmp_path: Path) -> AsyncIterator[Path]:
         await mizar.open_positions([request(name) for name in NAMES])
         killed = tmp_path / "killed"
         killed.mkdir()
-        for file in tmp_path.glob("journal*"):
-            shutil.copy(file, killed / file.name)
-    yield killed / "journal"
+        for name in ("journal", "journal-wal", "journal-lock"):
+            shutil.copy(tmp_path / name, killed / name)
+    return killed / "journal"
 
 
 async def go_on(venue: ScriptedVenue, journal: Path) -> list[MizarError]:

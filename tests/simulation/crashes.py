@@ -33,6 +33,7 @@ from mizar_async._ledger.events import (
     Undecidable,
     Verdict,
     numbers_of,
+    run_of,
 )
 from mizar_async._ledger.server_clock import ServerClock
 
@@ -326,7 +327,9 @@ class CrashRun(Run):
         if self.forgets_what_was_in_flight:
             for number in list(self.ledger.in_flight):
                 self.take(Refused(number))
-        self.take(RunEnded(last, crashed_at if self.counts_window_from_the_crash else self.time.now))
+        # Whoever took over before may have crashed before that was on disk.
+        for run in sorted({last, *map(run_of, self.ledger.in_flight)}):
+            self.take(RunEnded(run, crashed_at if self.counts_window_from_the_crash else self.time.now))
         for name, position_id in self.seen.items():
             order = self.orders.get(name)
             if order is None or not isinstance(order.said, Opened) or order.said.position_id != position_id:
