@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ._api.trading import ClosedPosition, Exchange, OpenPosition, Position, Strategy, Symbol
     from ._client import AsyncMizar
     from ._clock import Clock
+    from ._journal.reading import JournalEntry, read_journal
     from ._options import Options
     from .errors import (
         AnswerUnreadable,
@@ -46,6 +47,7 @@ __all__ = [
     "Invalid",
     "InvalidInput",
     "JournalDamaged",
+    "JournalEntry",
     "JournalInUse",
     "MizarError",
     "NotFlat",
@@ -67,6 +69,7 @@ __all__ = [
     "Unavailable",
     "WrongKey",
     "partial_result",
+    "read_journal",
 ]
 
 # Public names come from here when they are first used: `import mizar_async` alone costs next to nothing.
@@ -74,6 +77,7 @@ _HOMES = {
     "._client": ("AsyncMizar",),
     "._clock": ("Clock",),
     "._api.trading": ("ClosedPosition", "Exchange", "OpenPosition", "Position", "Strategy", "Symbol"),
+    "._journal.reading": ("JournalEntry", "read_journal"),
     "._options": ("Options",),
     ".results": ("BulkResult", "FlattenReport", "Outcome", "Reconciliation", "Recovered", "Recovery", "partial_result"),
     ".errors": (

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 import attrs
 
 from ._account.account import Listener
-from ._account.registry import account_of
+from ._account.registry import account_name, account_of
 from ._api import endpoints
 from ._api.checks import Size, whole_number
 from ._api.trading import (
@@ -186,6 +186,11 @@ class AsyncMizar:
             grace=grace,
         )
         return view
+
+    def account_id(self) -> str:
+        """A digest of key and address: tells accounts apart, and holds neither."""
+        channel = self._view.channel
+        return account_name(channel.key, channel.address)
 
     # the calls of the API
 

@@ -17,6 +17,7 @@ from mizar_async import (
     Invalid,
     InvalidInput,
     JournalDamaged,
+    JournalEntry,
     JournalInUse,
     MizarError,
     NotFlat,
@@ -38,6 +39,7 @@ from mizar_async import (
     Unavailable,
     WrongKey,
     partial_result,
+    read_journal,
 )
 
 from ._client import Mizar
@@ -53,6 +55,7 @@ __all__ = [
     "Invalid",
     "InvalidInput",
     "JournalDamaged",
+    "JournalEntry",
     "JournalInUse",
     "Mizar",
     "MizarError",
@@ -75,6 +78,7 @@ __all__ = [
     "Unavailable",
     "WrongKey",
     "partial_result",
+    "read_journal",
 ]
 
 Mizar.__module__ = __name__

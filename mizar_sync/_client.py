@@ -160,6 +160,10 @@ class Mizar:
             self._runtime,
         )
 
+    def account_id(self) -> str:
+        """A digest of key and address: tells accounts apart, and holds neither."""
+        return self._async.account_id()
+
     def ping(self) -> None:
         """Ask whether the server is there; returns if so. The key is not checked: this call needs none."""
         return self._runtime.call(self._async.ping)

@@ -41,6 +41,7 @@ from typing import Any, Final, ParamSpec, TypeVar
 
 import anyio
 
+from mizar_async._account.heart import heart
 from mizar_async._writes import signals
 from mizar_async.errors import MizarError, NotSent, OutcomeUnknown, Unavailable
 from mizar_async.results import BulkResult
@@ -329,6 +330,7 @@ class Errand:
     def _post_and_wait(self, message: object, when_interrupted: Callable[[], object], limit: float) -> None:
         self._thread.refuse_foreign_callers()
         self.value = NOTHING
+        heart.waits(self._thread.loop)
         try:
             self._wait_for_a_value(self._thread.post(self._go_on, message))
         except BaseException as interrupt:
@@ -344,6 +346,8 @@ class Errand:
                 raise interrupt from None
             self._wait_for_the_clean_up(interrupt, limit)
             raise
+        finally:
+            heart.goes_on()
 
     def _wait_for_a_value(self, reached: bool) -> None:
         while reached and not self._turn.acquire(timeout=_POLL):

@@ -9,6 +9,7 @@ from .._clock import instant
 from .._journal.journal import History, Journal
 from .._ledger.events import Prolonged, numbers_of
 from ..errors import InvalidInput
+from .heart import heart
 from .record import Record
 from .recovery import recover
 from .shared import Shared
@@ -24,10 +25,11 @@ class Journaling:
         self.journal: Journal | None = None
         self._knows = False
         """True once something was taken over: when the file is opened again, only what stands there counts."""
+        self._account = ""
         self._watches = watches
         self._watch = watch
 
-    def use(self, journal: Journal) -> None:
+    def use(self, journal: Journal, account: str) -> None:
         """Write down from now on what is done. Raises InvalidInput where another is in use, or opens were sent."""
         with self.shared.lock:
             known = self.journal
@@ -45,6 +47,7 @@ class Journaling:
                     "process; give it to the first client"
                 )
             self.journal = self.shared.journal = journal
+            self._account = account
 
     def inherit(self) -> None:
         """In a forked child: the journal is the parent's."""
@@ -64,6 +67,7 @@ class Journaling:
     async def get_ready(self) -> None:
         """Open the journal, and take over from earlier runs. What stands against it is told to opens."""
         if self.journal is not None:
+            heart.hello(str(self.journal.path), self._account)
             await self.journal.open(self._forget, self._take_over)
 
     def _forget(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import hashlib
 import os
 import threading
 import weakref
@@ -46,6 +47,11 @@ def account_of(key: ApiKey, address: Address, journal: object, *, own: bool) -> 
     return _account_with_journal(key, address) or own_account(address)
 
 
+def account_name(key: ApiKey, address: Address) -> str:
+    """A digest that tells the accounts of keys at hosts apart."""
+    return hashlib.sha256(f"{key.fingerprint()} {address.url}".encode()).hexdigest()[:32]
+
+
 def _journaled_account(key: ApiKey, address: Address, path: Path) -> Account:
     """The account of a key at a host, which writes down in a journal what is done."""
     account = shared_account(key, address)
@@ -55,7 +61,7 @@ def _journaled_account(key: ApiKey, address: Address, path: Path) -> Account:
             raise InvalidInput(
                 f"journal={str(path)!r} is refused: clients of another key or host use it; each has one of its own"
             )
-        account.journaling.use(Journal(path, key.fingerprint(), address.url, Keeping()))
+        account.journaling.use(Journal(path, key.fingerprint(), address.url, Keeping()), account_name(key, address))
     return account
 
 

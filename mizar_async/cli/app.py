@@ -14,8 +14,10 @@ import anyio
 import typer
 from platformdirs import user_data_path
 
-from .. import InvalidInput
+from .. import InvalidInput, MizarError
 from .demo import run_demo
+from .guard import run_guard
+from .journal import show_journal
 from .paper import run_paper
 from .show import console
 
@@ -57,6 +59,41 @@ def paper(
 def demo(prices: Prices = None, pair: Pair = None, speed: Speed = 1.0, seed: Seed = 0, spread: Spread = 0.02) -> None:
     """Open, watch and close 200 positions against a real venue on this machine."""
     run(run_demo, prices=prices, pair=pair, speed=speed, seed=seed, spread=spread)
+
+
+@app.command()
+def journal(
+    file: Annotated[Path, typer.Argument(help="The journal of a bot.", exists=True, dir_okay=False)],
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    strategy: Annotated[int | None, typer.Option(help="Of this strategy only.")] = None,
+    doubts: Annotated[bool, typer.Option("--doubts", help="Only what is not known to have ended.")] = False,
+) -> None:
+    """Show what a journal holds: each open that was sent, and what became of it. The bot may run meanwhile."""
+    try:
+        code = show_journal(file, as_json=as_json, strategy=strategy, doubts=doubts)
+    except MizarError as refused:
+        console.print(f"[red]{refused}[/red]", soft_wrap=True)
+        code = 2
+    sys.exit(code)
+
+
+@app.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+def guard(
+    command: Annotated[list[str], typer.Argument(help="The bot and its arguments, after --.")],
+    strategy: Annotated[list[int], typer.Option(help="A strategy to flatten; may be given several times.", min=0)],
+    silence: Annotated[
+        float | None, typer.Option(help="Seconds without a sign of life after which the bot counts as dead.", min=1.5)
+    ] = None,
+    keep_on_success: Annotated[
+        bool, typer.Option("--keep-on-success", help="Leave the positions of a bot that ends with 0.")
+    ] = False,
+) -> None:
+    """Run a bot, and close everything it has opened when it ends, for whatever reason, or is silent.
+
+    Exit code: the bot's (128 + n after signal n), 124 if it was silent; 3 whenever positions may be left open; 4 if the
+    key is refused, 5 if the server is not reachable: then nothing is started.
+    """
+    run(run_guard, command, strategy, silence, keep_on_success)
 
 
 def run(work: Callable[..., Coroutine[Any, Any, int]], *arguments: object, **settings: object) -> None:

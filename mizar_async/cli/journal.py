@@ -1,0 +1,68 @@
+"""`mizar journal`: what a journal holds."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Final
+
+from rich.table import Table
+
+from .. import ClosedPosition, JournalEntry, read_journal
+from .show import console, price_text
+
+_DOUBTS: Final = {"sent", "in doubt", "unknown"}
+
+
+def show_journal(path: Path, *, as_json: bool, strategy: int | None, doubts: bool) -> int:
+    """Print the attempts of a journal, all or some; returns 0."""
+    found = [
+        entry
+        for entry in read_journal(path)
+        if (strategy is None or entry.strategy_id == strategy) and (not doubts or entry.end in _DOUBTS)
+    ]
+    if as_json:
+        print(json.dumps([_as_dictionary(entry) for entry in found], indent=1))
+        return 0
+    console.print(_table(found))
+    counts = {end: sum(entry.end == end for entry in found) for end in sorted({entry.end for entry in found})}
+    console.print(", ".join(f"{count} {end}" for end, count in counts.items()) or "No attempts.", highlight=False)
+    return 0
+
+
+def _table(found: list[JournalEntry]) -> Table:
+    table = Table(box=None, padding=(0, 1), pad_edge=False, collapse_padding=True)
+    for column in ("sent (UTC)", "strategy", "client order id", "pair", "side", "size", "end", "position", "price"):
+        table.add_column(column, justify="right" if column in {"strategy", "size", "position", "price"} else "left")
+    for entry in found:
+        ask, position = entry.request, entry.position
+        colour = {"open": "green", "unknown": "red", "in doubt": "yellow", "sent": "yellow"}.get(entry.end, "default")
+        table.add_row(
+            f"{entry.sent_at:%Y-%m-%d %H:%M:%S}" if entry.sent_at else "",
+            str(entry.strategy_id),
+            entry.client_order_id or "",
+            f"{ask.base_asset}/{ask.quote_asset}",
+            "long" if ask.is_long else "short",
+            f"{ask.size:f}",
+            f"[{colour}]{entry.end}[/]",
+            str(position.position_id) if position else ", ".join(map(str, entry.candidates[:5])),
+            price_text(position.open_price) if position else "",
+        )
+    return table
+
+
+def _as_dictionary(entry: JournalEntry) -> dict[str, Any]:
+    position = entry.position
+    return {
+        "strategy_id": entry.strategy_id,
+        "client_order_id": entry.client_order_id,
+        "sent_at": entry.sent_at.isoformat() if entry.sent_at else None,
+        "base_asset": entry.request.base_asset,
+        "quote_asset": entry.request.quote_asset,
+        "size": float(entry.request.size),
+        "is_long": entry.request.is_long,
+        "end": entry.end,
+        "position": position.to_dict() if position else None,
+        "is_closed": isinstance(position, ClosedPosition),
+        "candidates": list(entry.candidates),
+    }
