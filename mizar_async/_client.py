@@ -30,6 +30,7 @@ from ._api.trading import (
     check_open,
 )
 from ._clock import Clock
+from ._journal.journal import Keeping
 from ._options import Options, seconds
 from ._wire.address import IN_PROCESS, Address, ApiKey, check_trust
 from ._wire.channel import Channel
@@ -70,8 +71,10 @@ class AsyncMizar:
     process (None: unbounded); a tenth is kept for closes. `on_unclaimed` is called once with each position that no
     call of this process owns. `journal` is the path of a file, made if there is none, that keeps what was opened and
     closed over a crash: with it, a `client_order_id` never opens twice, also in the next run (default: the
-    environment's MIZAR_JOURNAL; without, nothing is on disk). `verify` is an `ssl.SSLContext` or a file of certificates
-    to trust. A `transport` of your own (of httpx) is used as it is, in every loop, and is yours to close.
+    environment's MIZAR_JOURNAL; without, nothing is on disk). It keeps what is over for `journal_days`, and an id for
+    `order_id_days` after its position was closed or its call ended; nothing that is open or in doubt is forgotten.
+    `verify` is an `ssl.SSLContext` or a file of certificates to trust. A `transport` of your own (of httpx) is used as
+    it is, in every loop, and is yours to close.
 
     One client works in several loops and threads, one after the other and at once; connections are made when they are
     first needed and go with their loop. Making a client does no I/O. Raises `InvalidInput` for a value that can't be
@@ -99,10 +102,13 @@ class AsyncMizar:
         clock: Clock | None = None,
         rng: random.Random | None = None,
         journal: str | os.PathLike[str] | None = None,
+        journal_days: float = 7.0,
+        order_id_days: float = 30.0,
     ) -> None:
         key, address = ApiKey.find(api_key), Address.find(api_url)
         check_trust(verify)
-        account = account_of(key, address, journal, own=transport is not None)
+        keeping = Keeping(journal_days, order_id_days)
+        account = account_of(key, address, journal, keeping, own=transport is not None)
         account.turns.limit(requests_per_second, requests_per_minute)
         self._listener = Listener(on_unclaimed)
         account.listeners.add(self._listener)

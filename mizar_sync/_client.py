@@ -55,8 +55,10 @@ class Mizar:
     process (None: unbounded); a tenth is kept for closes. `on_unclaimed` is called once with each position that no
     call of this process owns. `journal` is the path of a file, made if there is none, that keeps what was opened and
     closed over a crash: with it, a `client_order_id` never opens twice, also in the next run (default: the
-    environment's MIZAR_JOURNAL; without, nothing is on disk). `verify` is an `ssl.SSLContext` or a file of certificates
-    to trust. A `transport` of your own (of httpx) is used as it is, in every loop, and is yours to close.
+    environment's MIZAR_JOURNAL; without, nothing is on disk). It keeps what is over for `journal_days`, and an id for
+    `order_id_days` after its position was closed or its call ended; nothing that is open or in doubt is forgotten.
+    `verify` is an `ssl.SSLContext` or a file of certificates to trust. A `transport` of your own (of httpx) is used as
+    it is, in every loop, and is yours to close.
 
     One client works in several loops and threads, one after the other and at once; connections are made when they are
     first needed and go with their loop. Making a client does no I/O. Raises `InvalidInput` for a value that can't be
@@ -84,6 +86,8 @@ class Mizar:
         clock: Clock | None = None,
         rng: random.Random | None = None,
         journal: str | os.PathLike[str] | None = None,
+        journal_days: float = 7.0,
+        order_id_days: float = 30.0,
     ) -> None:
         self._async = AsyncMizar(
             api_key,
@@ -104,6 +108,8 @@ class Mizar:
             clock=clock,
             rng=rng,
             journal=journal,
+            journal_days=journal_days,
+            order_id_days=order_id_days,
         )
         self._runtime = Runtime()
 

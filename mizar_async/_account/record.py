@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import attrs
 
 from .._api.trading import ClosedPosition, OpenPosition, Position
-from .._journal.entries import CallData, Entry, Shown, State
+from .._journal.entries import CallData, DoorOpened, DoorShut, Entry, Shown, State
 from .._journal.journal import Journal
 from .._ledger import events
 from .._ledger.ledger import Ledger
@@ -97,6 +97,10 @@ class Record:
         call.ticket = self._append(Entry(outcome), None)
         if outcome.position_id in self.owned:
             self.owned[outcome.position_id].told = True
+
+    def door(self, event: DoorShut | DoorOpened) -> None:
+        """Have it on disk that the strategy may not open any more, or may again."""
+        self._append(Entry(event), event.at)
 
     def wants_state(self, undecided: int) -> bool:
         """Whether so much was written since the last state that another is worth it."""

@@ -31,7 +31,7 @@ def shared_account(key: ApiKey, address: Address) -> Account:
         return _accounts.setdefault((key.fingerprint(), address.url), Account(f"{address.environment} {address.host}"))
 
 
-def account_of(key: ApiKey, address: Address, journal: object, *, own: bool) -> Account:
+def account_of(key: ApiKey, address: Address, journal: object, keeping: Keeping, *, own: bool) -> Account:
     """The account of a client: that of its key and host, unless it has a transport of its own and no journal.
 
     The journal is that which was given, or named by the environment. An in-process venue ends with its process, so
@@ -41,7 +41,7 @@ def account_of(key: ApiKey, address: Address, journal: object, *, own: bool) -> 
         return own_account(address)
     given = (os.environ.get("MIZAR_JOURNAL") or None) if journal is None else journal
     if given is not None:
-        return _journaled_account(key, address, journal_path(given))
+        return _journaled_account(key, address, journal_path(given), keeping)
     if not own:
         return shared_account(key, address)
     return _account_with_journal(key, address) or own_account(address)
@@ -52,7 +52,7 @@ def account_name(key: ApiKey, address: Address) -> str:
     return hashlib.sha256(f"{key.fingerprint()} {address.url}".encode()).hexdigest()[:32]
 
 
-def _journaled_account(key: ApiKey, address: Address, path: Path) -> Account:
+def _journaled_account(key: ApiKey, address: Address, path: Path, keeping: Keeping) -> Account:
     """The account of a key at a host, which writes down in a journal what is done."""
     account = shared_account(key, address)
     with _accounts_lock:
@@ -61,7 +61,7 @@ def _journaled_account(key: ApiKey, address: Address, path: Path) -> Account:
             raise InvalidInput(
                 f"journal={str(path)!r} is refused: clients of another key or host use it; each has one of its own"
             )
-        account.journaling.use(Journal(path, key.fingerprint(), address.url, Keeping()), account_name(key, address))
+        account.journaling.use(Journal(path, key.fingerprint(), address.url, keeping), account_name(key, address))
     return account
 
 

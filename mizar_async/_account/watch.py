@@ -39,12 +39,9 @@ class Watch:
 
     def __init__(self, strategy_id: int, shared: Shared) -> None:
         self.strategy_id = strategy_id
-        self.listing = Listing(shared.lock)
         hint = f"strategy {strategy_id} is being flattened, or was; resume({strategy_id}) lets it open again"
         self.door = Door(hint, shared.lock, shared.door)
         self.guards = Guards(shared.lock)
-        self.had_baseline: bool | None = None
-        """Whether a list was read before the first open left; None before that."""
         self.shared = shared
         self._lock = shared.lock
         self.start_over(None)
@@ -52,6 +49,9 @@ class Watch:
     def start_over(self, record: Record | None) -> None:
         """Know nothing yet; with a record, what happens from now on is written down."""
         self.record = record
+        self.listing = Listing(self.shared.lock)
+        self.had_baseline: bool | None = None
+        """Whether a list was read before the first open left; None before that."""
         self.ledger = Ledger()
         self.opens: dict[int, OpenCall] = {}
         self.closes = CloseDoubts(self.shared, self._settle, self._gone, self._note)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import logging
+import math
 import os
 import threading
 import weakref
@@ -43,12 +44,21 @@ _LARGEST_ID: Final = 2**63 - 1
 _ENTRIES_PER_STATE: Final = 2000
 
 
+def _days(name: str) -> Callable[[object, object, object], None]:
+    def check(_: object, __: object, value: object) -> None:
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if not number or not 0 <= value < math.inf:  # type: ignore[operator]
+            raise refuse(name, value, "it must be a finite number of days, 0 or more")
+
+    return check
+
+
 @attrs.frozen
 class Keeping:
     """For how long what is over is kept, in days."""
 
-    entries: float = 7.0
-    orders: float = 30.0
+    entries: float = attrs.field(default=7.0, validator=_days("journal_days"))
+    orders: float = attrs.field(default=30.0, validator=_days("order_id_days"))
 
 
 @attrs.frozen

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -18,6 +19,8 @@ from .._clock import Instant, instant
 from ..errors import JournalDamaged, NotSent
 from .entries import OrderData, Row
 from .store import Batch, Store, explained
+
+log = logging.getLogger("mizar_async")
 
 LATEST: Final = 0.05
 """Seconds after which everything is on disk."""
@@ -168,12 +171,20 @@ class Writer:
                 self._commit(store, batch, upto, ended=stop)
                 answers = self._answers(store, asking)
             self._tell(waiting, answers)
+            if stop and self.failure is None:
+                self._forget(store, instant())
             if isinstance(self.failure, JournalDamaged) or stop:
                 return
             if (now := instant()).wall >= prune_at:
                 prune_at = now.wall + _PRUNE_EVERY
-                with self.busy:
-                    self._prune(store, now)
+                self._forget(store, now)
+
+    def _forget(self, store: Store, now: Instant) -> None:
+        try:
+            with self.busy:
+                self._prune(store, now)
+        except Exception as failure:  # noqa: BLE001 - what is not forgotten now is forgotten later
+            log.debug("nothing old was forgotten: %s", failure)
 
     def _commit(self, store: Store, batch: Batch, upto: int, *, ended: bool) -> None:
         if not batch and not ended:

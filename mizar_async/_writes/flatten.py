@@ -20,7 +20,8 @@ from .._account.guards import Guard
 from .._account.watch import Watch
 from .._api.endpoints import STRATEGIES
 from .._api.trading import ClosedPosition, ClosePosition, Nothing, Strategy
-from .._clock import loop_time
+from .._clock import instant, loop_time
+from .._journal.entries import DoorOpened, DoorShut
 from .._wire.rate_limit import Lane
 from ..errors import AnswerUnreadable, Conflict, MizarError, NotFlat, OutcomeUnknown, RateLimited, Unavailable
 from ..results import FlattenReport
@@ -201,9 +202,8 @@ class Flattener:
     async def one(self, strategy_id: int, patience: float) -> FlattenReport:
         """Flatten a strategy; its door stays shut until `resume`."""
         self._view.channel.check_open()
-        self._view.channel.check_open()
         watch = self._account.watch(strategy_id)
-        watch.door.shut(FLATTENED)
+        _shut(watch)
         return await flattened(self.of(watch, loop_time() + patience))
 
     async def every(self, patience: float) -> FlattenReport:
@@ -233,7 +233,7 @@ class Flattener:
 
     def _of_all(self, watches: dict[int, Watch], until: float) -> list[Flatten]:
         for watch in watches.values():
-            watch.door.shut(FLATTENED)
+            _shut(watch)
         return [self.of(watches[strategy_id], until) for strategy_id in sorted(watches)]
 
     async def _strategies(self, until: float) -> list[Strategy] | MizarError:
@@ -265,7 +265,16 @@ class Flattener:
 
     def resume(self, strategy_id: int) -> None:
         """Open the door again."""
-        self._account.watch(strategy_id).door.open(FLATTENED)
+        watch = self._account.watch(strategy_id)
+        watch.door.open(FLATTENED)
+        if watch.record is not None:
+            watch.record.door(DoorOpened(instant().monotonic))
+
+
+def _shut(watch: Watch) -> None:
+    watch.door.shut(FLATTENED)
+    if watch.record is not None:
+        watch.record.door(DoorShut(instant().monotonic))
 
 
 class _ClosingBehind:

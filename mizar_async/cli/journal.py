@@ -33,12 +33,13 @@ def show_journal(path: Path, *, as_json: bool, strategy: int | None, doubts: boo
 def _table(found: list[JournalEntry]) -> Table:
     table = Table(box=None, padding=(0, 1), pad_edge=False, collapse_padding=True)
     for column in ("sent (UTC)", "strategy", "client order id", "pair", "side", "size", "end", "position", "price"):
-        table.add_column(column, justify="right" if column in {"strategy", "size", "position", "price"} else "left")
+        is_number = column in {"strategy", "size", "position", "price"}
+        table.add_column(column, justify="right" if is_number else "left", no_wrap=column != "client order id")
     for entry in found:
         ask, position = entry.request, entry.position
         colour = {"open": "green", "unknown": "red", "in doubt": "yellow", "sent": "yellow"}.get(entry.end, "default")
         table.add_row(
-            f"{entry.sent_at:%Y-%m-%d %H:%M:%S}" if entry.sent_at else "",
+            f"{entry.sent_at:%m-%d %H:%M:%S}" if entry.sent_at else "",
             str(entry.strategy_id),
             entry.client_order_id or "",
             f"{ask.base_asset}/{ask.quote_asset}",
