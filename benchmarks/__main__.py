@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from . import blocking, bulk, decoding, doubts, importing, plot, streaming, throughput
+from . import blocking, bulk, decoding, doubts, importing, journal, plot, streaming, throughput
 from .peers import Peers
 from .rows import ROUNDS, Row, table
 from .server import Ports, running_server
@@ -23,6 +23,7 @@ GROUPS: dict[str, Callable[[Peers, Ports, int], list[Row]]] = {
     "streaming": streaming.rows,
     "importing": lambda peers, _, rounds: importing.rows(peers, rounds),
     "doubts": doubts.rows,
+    "journal": journal.rows,
 }
 
 

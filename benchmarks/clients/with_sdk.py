@@ -10,6 +10,7 @@ import itertools
 import json
 import time
 from collections.abc import AsyncIterator
+from decimal import Decimal
 from pathlib import Path
 
 from commands import answer
@@ -18,6 +19,12 @@ import mizar_async
 import mizar_sync
 from mizar_async._api.codec import read
 from mizar_async._api.endpoints import OPEN_POSITIONS
+from mizar_async._clock import instant
+from mizar_async._journal.entries import Entry, OrderData, Row, State, entry_bytes, order_key, plain_bytes
+from mizar_async._journal.store import Batch, Store
+from mizar_async._ledger import events
+from mizar_async._ledger.ledger import Ledger
+from mizar_async._wire.address import Address, ApiKey
 
 _strategies = itertools.count(1)
 
@@ -140,6 +147,108 @@ def resolve(port: int, count: int) -> float:
     return asyncio.run(_resolve(port, count))
 
 
+async def _lateness(late: list[float]) -> None:
+    """Wake every two milliseconds, and note by how much too late."""
+    loop = asyncio.get_running_loop()
+    while True:
+        due = loop.time() + 0.002
+        await asyncio.sleep(0.002)
+        late.append(loop.time() - due)
+
+
+async def _open(port: int, count: int, concurrency: int, journal: str | None) -> dict[str, float]:
+    # A key has one journal in a process, so that each of them gets a key of its own.
+    key = "key" if journal is None else _key_of(journal)
+    strategy_id, late = next(_strategies), list[float]()
+    requests = [
+        mizar_async.OpenPosition(
+            strategy_id=strategy_id,
+            base_asset="BTC",
+            quote_asset="USDT",
+            size=0.3,
+            is_long=True,
+            client_order_id=f"open-{strategy_id}-{number}" if journal else None,
+        )
+        for number in range(count)
+    ]
+    async with mizar_async.AsyncMizar(key, api_url=f"http://127.0.0.1:{port}", journal=journal) as mizar:
+        await mizar.open_positions(requests[:concurrency], max_concurrency=concurrency)
+        beside = asyncio.create_task(_lateness(late))
+        began, used = time.perf_counter(), time.process_time()
+        result = await mizar.open_positions(requests[concurrency:], max_concurrency=concurrency)
+        took, cpu = time.perf_counter() - began, time.process_time() - used
+        beside.cancel()
+    result.raise_for_failures()
+    return {"took": took, "cpu": cpu, "late": sorted(late)[len(late) * 99 // 100]}
+
+
+def open(port: int, count: int, concurrency: int, journal: str | None) -> dict[str, float]:  # noqa: A001 - the command
+    """The seconds that a bulk open takes, those of the processor, and how late a loop beside it is."""
+    return asyncio.run(_open(port, count, concurrency, journal))
+
+
+async def _open_journal(port: int, path: str) -> float:
+    async with mizar_async.AsyncMizar(_key_of(path), api_url=f"http://127.0.0.1:{port}", journal=path) as mizar:
+        began = time.perf_counter()
+        await mizar.server_time()
+        return time.perf_counter() - began
+
+
+def _key_of(path: str) -> str:
+    return f"key-of-{Path(path).name}"
+
+
+def open_journal(port: int, path: str) -> float:
+    """The seconds of a first call, which opens the journal."""
+    return asyncio.run(_open_journal(port, path))
+
+
+def fill_journal(port: int, path: str, count: int) -> None:
+    """Write a journal of so many positions that were opened under a name, and closed, as the SDK would have."""
+    address = Address.find(f"http://127.0.0.1:{port}").url
+    store = Store(Path(path), ApiKey(_key_of(path)).fingerprint(), address, version="bench")
+    run, now = store.begin_run(instant(), 0.0), time.time()
+    number = 0
+    for first in range(0, count, 5000):
+        batch = Batch()
+        for one in range(first, min(first + 5000, count)):
+            attempt, position = (run << 40) + one + 1, _settled(one)
+            for entry in _story(attempt, position):
+                number += 1
+                data = entry_bytes(entry)
+                batch.rows.append(Row(number, 1, number - 1, run, now, entry.name, *entry.subject, data))
+            ask = _ask(one)
+            order = OrderData(1, ask, attempt, closed=position)
+            batch.orders[order_key(1, ask.client_order_id or "")] = now, plain_bytes(order)
+        store.commit(batch, instant())
+    state = State(Ledger().carried(), (), (), (), (), ())
+    store.commit(Batch(states={1: (number, plain_bytes(state))}), instant(), ended=True)
+    store.close()
+
+
+def _ask(number: int) -> mizar_async.OpenPosition:
+    return mizar_async.OpenPosition(
+        strategy_id=1, base_asset="BTC", quote_asset="USDT", size=0.3, is_long=True, client_order_id=f"old-{number}"
+    )
+
+
+def _settled(number: int) -> mizar_async.ClosedPosition:
+    size, price = Decimal("0.3"), Decimal("34012.12")
+    return mizar_async.ClosedPosition(number + 1, 1, "BTC", "USDT", size, True, price, 1, price, 2)
+
+
+def _story(attempt: int, position: mizar_async.ClosedPosition) -> list[Entry]:
+    kind = events.Kind("BTC", "USDT", position.size, True)
+    number, ask = position.position_id, _ask(position.position_id - 1)
+    return [
+        Entry(events.Sending(attempt, kind, 1.0, 10.0, 15.0, 1.0, False), ask),
+        Entry(events.Answered(attempt, number, 1.1, position.size)),
+        Entry(events.Told(attempt, "opened", number, by=1)),
+        Entry(events.Closing(number, 2.0, 10.0, 15.0, 1.0)),
+        Entry(events.Closed(number, 2.1), closed=position),
+    ]
+
+
 answer(
     {
         "close": close,
@@ -149,5 +258,8 @@ answer(
         "decode": decode,
         "decode_plainly": decode_plainly,
         "resolve": resolve,
+        "open": open,
+        "open_journal": open_journal,
+        "fill_journal": fill_journal,
     }
 )
