@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import re
-import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from .venues import ROOT
+from mizar_async import AsyncMizar
+
+from .venues import ROOT, VenueProcess
 
 pytestmark = pytest.mark.usefixtures("unmeasured")
 
@@ -17,10 +21,24 @@ EXAMPLES = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
 @pytest.mark.parametrize("number", range(len(EXAMPLES)))
-def test_an_example_of_the_readme_runs(number: int) -> None:
-    command = [sys.executable, "-X", "dev", "-c", EXAMPLES[number]]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=240)
-    assert done.returncode == 0, done.stderr
+async def test_an_example_of_the_readme_runs(number: int, tmp_path: Path) -> None:
+    async with VenueProcess(tmp_path / "venue.db") as venue:
+        async with AsyncMizar(venue.key, api_url=venue.url) as mizar:
+            await mizar.create_self_hosted_strategy(
+                name="Example", description="", exchanges=["binance"], symbols=["BTCUSDT"], market="FUTURES"
+            )
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-X",
+            "dev",
+            "-c",
+            EXAMPLES[number],
+            cwd=tmp_path,
+            env=os.environ | {"MIZAR_API_KEY": venue.key, "MIZAR_API_URL": venue.url},
+            stderr=asyncio.subprocess.PIPE,
+        )
+        _, errors = await asyncio.wait_for(process.communicate(), 240)
+    assert process.returncode == 0, errors.decode()
 
 
 def test_the_readme_has_the_two_commands_that_ci_runs() -> None:
