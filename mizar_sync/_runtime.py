@@ -75,6 +75,7 @@ READS: Final = frozenset(
         "get_symbols",
         "ping",
         "reconcile",
+        "recover",
         "resolve",
         "server_time",
     }

@@ -64,16 +64,21 @@ class Orders:
         self._strategy_id = strategy_id
         self._record = record
         self._by_id: dict[str, Order] = {}
+        self._dropped = 0
+        """How many are on disk alone by now: who has looked before may not know of them."""
         self._of_position: dict[int, Order] = {}
 
-    def claim(self, ask: OpenPosition, opener: object) -> Order:
+    def claim(self, ask: OpenPosition, opener: object, looked_up: int) -> Order | None:
         """The order that a request names; it is for `opener` to open it if it is the order's.
 
-        Raises InvalidInput if the id stands for something else.
+        None if others were dropped since it was `looked_up`: look again. Raises InvalidInput if the id stands for
+        something else.
         """
         assert ask.client_order_id is not None
         with self._lock:
             order = self._by_id.get(ask.client_order_id)
+            if order is None and looked_up != self._dropped:
+                return None
             if order is None:
                 order = self._by_id[ask.client_order_id] = Order(ask)
             if order.is_free:
@@ -141,16 +146,21 @@ class Orders:
             if self._record is not None and order.opener is None and not order.waiters:  # it is on disk
                 del self._of_position[closed.position_id]
                 self._by_id.pop(order.ask.client_order_id or "", None)
+                self._dropped += 1
 
-    async def look_up(self, ask: OpenPosition) -> None:
-        """Know what an id stands for that was used before, as far as it is on disk. Raises NotSent if none can tell."""
+    async def look_up(self, ask: OpenPosition, patience: float) -> int:
+        """Know what an id stands for that was used before, as far as it is on disk; what it gives is for `claim`.
+
+        Raises NotSent if nobody can tell within `patience` seconds.
+        """
         assert ask.client_order_id is not None
+        dropped = self._dropped
         if self._record is None or ask.client_order_id in self._by_id:
-            return
-        found = await self._record.journal.find(self._strategy_id, ask.client_order_id)
+            return dropped
+        found = await self._record.journal.find(self._strategy_id, ask.client_order_id, patience)
         with self._lock:
             if found is None or found.free or ask.client_order_id in self._by_id:
-                return
+                return dropped
             self._by_id[ask.client_order_id] = Order(found.ask, position=found.closed or found.position)
         if found.closed is None and found.position is None:
             self._by_id.pop(ask.client_order_id, None)
@@ -159,6 +169,7 @@ class Orders:
                 "what became of it: look at the positions of the server",
                 file=str(self._record.journal.path),
             )
+        return dropped
 
     def _write(self, order: Order) -> None:
         if self._record is None or self._record.is_folding or order.call is None:

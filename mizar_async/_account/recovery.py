@@ -76,6 +76,8 @@ class _Fold:
                 call = self._calls[event.attempt] = _sent(watch, event, entry.request)
                 watch.sent(call)
                 watch.take(event)
+            case events.Answered() | events.Refused() if self._is_undecidable(event.attempt):
+                watch.acknowledge(self._calls[event.attempt], getattr(event, "position_id", None))
             case events.Answered():
                 watch.take(event, {one.position_id: one for one in entry.positions})
             case events.Refused():
@@ -94,6 +96,10 @@ class _Fold:
             call.ticket = ON_DISK
         if event.position_id in self._record.owned:
             self._record.owned[event.position_id].told = True
+
+    def _is_undecidable(self, number: int) -> bool:
+        """Whether no list could tell: what is written of it after that is its user's word."""
+        return number in self._calls and isinstance(self._calls[number].ending, OutcomeUnknown)
 
     def _refuse(self, event: events.Refused) -> None:
         if call := self._watch.opens.get(event.attempt):

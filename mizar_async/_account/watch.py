@@ -17,7 +17,7 @@ import attrs
 from .._api.trading import ClosedPosition, OpenPosition, Position
 from .._ledger import events
 from .._ledger.ledger import Ledger
-from ..errors import AnswerUnreadable, InvalidInput, MizarError, OutcomeUnknown
+from ..errors import AnswerUnreadable, InvalidInput, MizarError, NotSent, OutcomeUnknown
 from .calls import Call, CloseCall, OpenCall, pair_of, unseen
 from .close_doubts import CloseDoubts
 from .door import Door
@@ -61,8 +61,10 @@ class Watch:
 
     # opens
 
-    def sending(self, call: OpenCall) -> int:
+    def sending(self, call: OpenCall, orders: Orders) -> int:
         """An open is about to leave. Raises NotSent if the door is shut, or it can't be written down.
+
+        So it does if `orders` are not those that the call began with: the journal was opened meanwhile.
 
         Gives the ticket by which the journal tells that it is on disk.
         """
@@ -71,6 +73,8 @@ class Watch:
             self.door.check()
             if self.shared.journal is not None:
                 self.shared.journal.check(self.strategy_id)
+            if orders is not self.orders:
+                raise NotSent("not sent: the journal was opened while the call waited; call again")
             if self.had_baseline is None:
                 self.had_baseline = self.ledger.has_baseline
             self.sent(call)

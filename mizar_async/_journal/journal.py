@@ -17,7 +17,7 @@ import weakref
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import attrs
 
@@ -37,6 +37,11 @@ log = logging.getLogger("mizar_async")
 DAY: Final = 86400.0
 ON_DISK: Final = 0
 """The ticket of what an earlier run has written."""
+
+NEVER: Final = -1
+"""The ticket of what is not written at all."""
+
+T = TypeVar("T")
 
 _LARGEST_ID: Final = 2**63 - 1
 
@@ -83,6 +88,7 @@ def journal_path(given: object) -> Path:
     return Path(os.path.realpath(Path(os.fspath(given)).expanduser()))
 
 
+_threads: weakref.WeakValueDictionary[Path, threading.Thread] = weakref.WeakValueDictionary()
 _open: weakref.WeakValueDictionary[Path, Journal] = weakref.WeakValueDictionary()
 
 
@@ -106,6 +112,9 @@ class Journal:
         self._heads: dict[int, int] = {}
         self._since_state: dict[int, int] = {}
         self._offset = 0.0
+        self._accepts = False
+        self._tickets = ON_DISK
+        """The last one that was given out so far, by any writer."""
         self.run = 0
         """The number of this run, from 1."""
 
@@ -136,21 +145,21 @@ class Journal:
         with self._lock:
             if not self.needs_opening:
                 return
+            is_first = not self._opening
             self._opening.append(future)
-            if len(self._opening) == 1:
-                self._refusal = None
-                forget()
-                if (refusal := self._taken()) is None:
-                    self._start(adopt)
-                else:
-                    self._refusal = refusal
-                    self._opened()
+        if is_first:
+            forget()
+            self._refusal = self._taken()
+            if self._refusal is None:
+                self._start(adopt)
+            else:
+                self._opened()
         await future
 
     def _taken(self) -> InvalidInput | None:
         """A process may lock a file twice: two keys that name one are told apart here."""
         other = _open.setdefault(self.path, self)
-        if other is self or not other.is_in_use:
+        if other is self or not other.is_open:
             _open[self.path] = self
             return None
         return InvalidInput(
@@ -162,7 +171,11 @@ class Journal:
         from .store import Store, explained
         from .writer import Writer
 
+        before = _threads.get(self.path)
+
         def opened() -> Store:
+            if before is not None:
+                before.join()  # it holds the lock, which its end would take from whoever has it then
             return Store(self.path, self._fingerprint, self._host, version=_version())
 
         def begin(store: Store) -> None:
@@ -171,21 +184,24 @@ class Journal:
             except Exception as failure:
                 failed(failure)  # before anybody goes on
                 raise
+            with self._lock:
+                self.is_open = self._writer is writer  # unless it was closed meanwhile
             self._opened()
 
         def failed(failure: Exception) -> NotSent:
             self._refusal = failure if isinstance(failure, MizarError) else explained(self.path, failure)
             if not isinstance(failure, (MizarError, OSError)):
                 log.debug("the journal %s is refused", self.path, exc_info=failure)
-            self.is_open = False
+            self.is_open = self._accepts = False
             self._opened()
             return self._refusal if isinstance(self._refusal, NotSent) else NotSent(str(self._refusal))
 
         def prune(store: Store, now: Instant) -> None:
             store.prune(now.wall - self.keeping.entries * DAY, now.wall - self.keeping.orders * DAY)
 
-        self._writer = Writer(opened, begin, failed, prune)
-        self._writer.thread.start()
+        writer = self._writer = Writer(opened, begin, failed, prune, after=self._tickets)
+        _threads[self.path] = writer.thread
+        writer.thread.start()
 
     def _take_over(self, store: Store, adopt: Adopt, began: Instant) -> None:
         runs = {run.run: run for run in store.all_runs()}
@@ -198,7 +214,7 @@ class Journal:
         self._next = store.last + 1
         self._heads = {one.strategy_id: one.last for one in found}
         self._since_state = {one.strategy_id: len(one.entries) for one in found}
-        self.is_open = True
+        self._accepts = True
         history = [self._history(one, runs) for one in found]
         adopt(self.run, history, Prolonged(began.monotonic) if uncertain else None)
 
@@ -249,8 +265,8 @@ class Journal:
     def _stopped(self) -> Writer | None:
         with self._lock:
             writer, self._writer = self._writer, None
-            was_open, self.is_open = self.is_open, False
-        if writer is None or not was_open or self.is_inherited:
+            self.is_open = self._accepts = False
+        if writer is None or self.is_inherited:
             return None
         writer.stop()
         return writer
@@ -274,8 +290,8 @@ class Journal:
     def append(self, strategy_id: int, entry: Entry, at: float | None) -> int:
         """Have an entry on disk soon; gives the ticket by which it can be waited for."""
         writer = self._writer
-        if writer is None or not self.is_open or strategy_id > _LARGEST_ID:
-            return 0
+        if writer is None or not self._accepts or strategy_id > _LARGEST_ID:
+            return NEVER
         data, (attempt, position) = entry_bytes(entry), entry.subject
         with self._lock:
             number, previous = self._next, self._heads.get(strategy_id, 0)
@@ -285,7 +301,8 @@ class Journal:
                 position = None
             when = instant().wall if at is None else at + self._offset
             row = Row(number, strategy_id, previous, self.run, when, entry.name, attempt, position, data)
-            return writer.put(row)
+            self._tickets = writer.put(row)
+            return self._tickets
 
     def wants_state(self, strategy_id: int, size: int) -> bool:
         """Whether so much stands after the last state of a strategy that one of this size is worth writing."""
@@ -294,35 +311,40 @@ class Journal:
     def write_state(self, strategy_id: int, state: State) -> None:
         """Have a state written that stands for all entries of a strategy so far."""
         writer = self._writer
-        if writer is not None and self.is_open and self._since_state.get(strategy_id):
+        if writer is not None and self._accepts and self._since_state.get(strategy_id):
             self._since_state[strategy_id] = 0
             writer.put_state(strategy_id, self._heads[strategy_id], plain_bytes(state))
 
     def write_order(self, order: OrderData) -> None:
         """Have it written what a client order id stands for."""
         writer = self._writer
-        if writer is not None and self.is_open and order.ask.client_order_id is not None:
+        if writer is not None and self._accepts and order.ask.client_order_id is not None:
             key = order_key(order.strategy_id, order.ask.client_order_id)
             writer.put(order=(key, instant().wall, plain_bytes(order)))
 
-    async def kept(self, ticket: int) -> NotSent | None:
-        """Wait until what was given out under a ticket is on disk; or why it is not."""
+    async def kept(self, ticket: int, patience: float) -> NotSent | None:
+        """Wait until what was given out under a ticket is on disk; or why it is not, after `patience` seconds."""
         writer = self._writer
-        if writer is None:
-            return NotSent("not sent: the journal was closed")
-        if ticket <= writer.committed:
+        if ticket == ON_DISK:
             return None
-        return await writer.wait(ticket)
+        if writer is None or ticket == NEVER:
+            return NotSent(f"not sent: the journal {self.path} was closed")
+        return await _in_time(writer.wait(ticket), patience, self._slow())
 
     def is_kept(self, ticket: int) -> bool:
         """Whether that is on disk."""
-        return self._writer is not None and ticket <= self._writer.committed
+        return ticket == ON_DISK or (self._writer is not None and self._writer.has_written(ticket))
 
-    async def find(self, strategy_id: int, client_order_id: str) -> OrderData | None:
-        """What an id stands for that no call of this process has used; raises NotSent where nobody can tell."""
+    def _slow(self) -> NotSent:
+        return NotSent(f"not sent: the disk of the journal {self.path} took too long")
+
+    async def find(self, strategy_id: int, client_order_id: str, patience: float) -> OrderData | None:
+        """What an id stands for that no call of this process has used; raises NotSent where nobody can tell in time."""
         self.check()
-        assert self._writer is not None
-        found = await self._writer.ask(order_key(strategy_id, client_order_id))
+        writer = self._writer
+        if writer is None:
+            raise NotSent(f"not sent: the journal {self.path} was closed")
+        found = await _in_time(writer.ask(order_key(strategy_id, client_order_id)), patience, self._slow())
         if isinstance(found, NotSent):
             raise copy.copy(found)
         return found
@@ -332,6 +354,11 @@ class Journal:
         if not self._warned:
             self._warned = True
             log.warning("closes go on, though the journal can't have them: %s", failure)
+
+
+async def _in_time(answer: asyncio.Future[T], patience: float, otherwise: NotSent) -> T | NotSent:
+    done, _ = await asyncio.wait([answer], timeout=max(0.0, patience))
+    return answer.result() if done else otherwise
 
 
 def _is_uncertain(last: Run, now: Instant) -> bool:

@@ -384,8 +384,9 @@ class Store:
                 (self._first_since(entries_before),),
             )
             self._db.execute(
-                "DELETE FROM runs WHERE ended < ? AND run < (SELECT coalesce(min(run), ?) FROM entries)",
-                (entries_before, self.runs),
+                "DELETE FROM runs WHERE ended < ? AND run < min(?, coalesce((SELECT min(run) FROM entries), ?), "
+                "coalesce((SELECT min(run) FROM states), ?))",
+                (entries_before, self.runs, self.runs, self.runs),
             )
             old = self._db.execute("SELECT id, data FROM orders WHERE at < ? AND id != ''", (orders_before,)).fetchall()
             for key, data in old:

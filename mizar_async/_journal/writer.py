@@ -17,7 +17,7 @@ import attrs
 
 from .._clock import Instant, instant
 from ..errors import JournalDamaged, NotSent
-from .entries import OrderData, Row
+from .entries import OrderData, Row, read_plain
 from .store import Batch, Store, explained
 
 log = logging.getLogger("mizar_async")
@@ -52,6 +52,8 @@ class Writer:
         began: Callable[[Store], None],
         failed: Callable[[Exception], NotSent],
         prune: Callable[[Store, Instant], None],
+        *,
+        after: int,
     ) -> None:
         self._opened = opened
         self._began = began
@@ -59,13 +61,13 @@ class Writer:
         self._prune = prune
         self._changed = threading.Condition()
         self._batch = Batch()
-        self._tickets = 0
+        self._first = self._tickets = after
         self._hurry = False
         self._waiting: deque[_Waiting] = deque()
         self._asking: list[_Asking] = []
         self._leaving: list[asyncio.Future[None]] = []
         self._stop = self._ended = False
-        self.committed = 0
+        self.committed = after
         """Up to which ticket everything is on disk."""
         self.failure: NotSent | None = None
         """Why the file can't be written, as of the last try."""
@@ -95,14 +97,18 @@ class Writer:
             self._tickets += 1
             self._changed.notify()
 
+    def has_written(self, ticket: int) -> bool:
+        """Whether that is on disk, by this writer."""
+        return self._first < ticket <= self.committed
+
     def wait(self, ticket: int) -> asyncio.Future[NotSent | None]:
         """A future of the running loop that tells when what was given out under a ticket is on disk, or why not."""
         future: asyncio.Future[NotSent | None] = asyncio.get_running_loop().create_future()
         with self._changed:
-            if ticket <= self.committed:
+            if self.has_written(ticket):
                 future.set_result(None)
-            elif self._ended:
-                future.set_result(self.failure)
+            elif self._ended or ticket <= self._first:
+                future.set_result(self.failure or NotSent("not sent: the journal was closed meanwhile"))
             else:
                 self._waiting.append(_Waiting(ticket, future))
                 self._hurry = True
@@ -202,8 +208,13 @@ class Writer:
     def _answers(self, store: Store, asking: list[_Asking]) -> list[tuple[_Asking, OrderData | NotSent | None]]:
         if not asking:
             return []
+        with self._changed:
+            unwritten = dict(self._batch.orders)  # where the last commit has failed
         try:
             found = store.find([one.key for one in asking])
+            for key in found.keys() | {one.key for one in asking}:
+                if key in unwritten:
+                    found[key] = read_plain(unwritten[key][1], OrderData)
         except Exception as failure:  # noqa: BLE001
             self.failure = explained(store.path, failure)
             return [(one, self.failure) for one in asking]

@@ -49,6 +49,9 @@ log = logging.getLogger("mizar_async")
 class Attempt(Protocol[T]):
     """What a call notes of its attempts. What it returns is waited for; no method waits by itself."""
 
+    is_prompt: bool
+    """Whether it does not leave any more once half of its time is gone, though it might be answered still."""
+
     def leaving(self, attempts: int, at: float, timeout: float) -> Awaitable[NotSent | None] | None:
         """The request is about to leave, the `attempts`-th of its call. May raise NotSent: then it does not.
 
@@ -60,8 +63,8 @@ class Attempt(Protocol[T]):
         """It was answered, or failed; returns what that is to the caller, who may have gone."""
         ...
 
-    def told(self) -> Awaitable[object] | None:
-        """What has to be done before the caller is told."""
+    def told(self) -> Awaitable[MizarError | None] | None:
+        """What has to be done before the caller is told. It may give an error that takes the result's place."""
         ...
 
 
@@ -200,8 +203,8 @@ class _Exchange(Generic[T]):
     async def run(self) -> T:
         try:
             result = self._note(await self._exchanged())
-            if (told := self.notes.told()) is not None:
-                await told
+            if (told := self.notes.told()) is not None and (failure := await told) is not None:
+                result = failure
         finally:
             self._lose()
         if isinstance(result, MizarError):
@@ -217,7 +220,8 @@ class _Exchange(Generic[T]):
         left = self.timeout - (self.loop.time() - began)
 
         def may_leave() -> bool:
-            return not self.left and unstepped() - steady <= self.timeout / 2
+            is_late = self.notes.is_prompt and unstepped() - steady > self.timeout / 2
+            return not (self.left or is_late)
 
         if refused is None and not may_leave():
             refused = NotSent("not sent: writing it down took more than half of its time, or its caller has gone")
@@ -279,6 +283,8 @@ def _ended(done: asyncio.Future[None], task: asyncio.Task[Any]) -> None:
 
 class _NoNotes(Attempt[T]):
     """Of a call whose attempts leave nothing to be found out."""
+
+    is_prompt = False
 
     def leaving(self, attempts: int, at: float, timeout: float) -> None:
         pass

@@ -59,6 +59,8 @@ async def close_each(view: View, positions: Iterable[Position]) -> dict[int, Clo
 class ClosingAll(Attempt[list[ClosedPosition]]):
     """One call of `close_all_positions`."""
 
+    is_prompt = False
+
     def __init__(self, view: View, ask: CloseAll) -> None:
         self._view = view
         self._ask = ask
@@ -149,7 +151,7 @@ class ClosingAll(Attempt[list[ClosedPosition]]):
             target=f"all{pair} positions of strategy {self._ask.strategy_id}",
         )
         event = events.Sweeping(self._call.number, at, timeout, self._view.options.settle_time)
-        return written(self._watch, self._watch.take(event))
+        return written(self._watch, self._watch.take(event), timeout / 2)
 
     def told(self) -> None:
         """A close-all that was forgotten is found again: nothing has to be on disk."""

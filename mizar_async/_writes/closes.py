@@ -24,14 +24,14 @@ from ..errors import AnswerUnreadable, Conflict, MizarError, NotSent, OutcomeUnk
 from .view import Place, View
 
 
-def written(watch: Watch, ticket: int) -> Awaitable[None] | None:
+def written(watch: Watch, ticket: int, patience: float) -> Awaitable[None] | None:
     """To be waited for before a close leaves. It leaves though it can't be written down, with one warning."""
     record = watch.record
-    return None if record is None else _written(record.journal, ticket)
+    return None if record is None else _written(record.journal, ticket, patience)
 
 
-async def _written(journal: Journal, ticket: int) -> None:
-    if (failure := await journal.kept(ticket)) is not None:
+async def _written(journal: Journal, ticket: int, patience: float) -> None:
+    if (failure := await journal.kept(ticket, patience)) is not None:
         journal.warn_once(failure)
 
 
@@ -47,7 +47,7 @@ async def close_alone(closing: Closing) -> ClosedPosition:
 class Closing(Attempt[ClosedPosition]):
     """One call of `close_position`, through all its attempts."""
 
-    repeated = False
+    repeated = is_prompt = False
 
     def __init__(self, view: View, ask: ClosePosition, place: Place | None = None) -> None:
         self._view = view
@@ -101,7 +101,7 @@ class Closing(Attempt[ClosedPosition]):
             return None
         options = self._view.options
         event = events.Closing(self._id, at, timeout, options.settle_time, options.listing_lag)
-        return written(self._watch, self._watch.take(event))
+        return written(self._watch, self._watch.take(event), timeout / 2)
 
     def told(self) -> None:
         """A close that was forgotten is found again: nothing has to be on disk."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from typing import Final
 
 from .._account.calls import Call, OpenCall
 from .._api.checks import whole_number
@@ -11,6 +12,9 @@ from .._api.trading import ClosedPosition, OfStrategy, Position
 from .._clock import loop_time
 from ..errors import InvalidInput, MizarError, OutcomeUnknown
 from .view import View
+
+# However impatient its caller is: a commit takes a few milliseconds.
+_LEAST_PATIENCE: Final = 1.0
 
 
 async def open_positions(view: View, ask: OfStrategy) -> list[Position]:
@@ -40,14 +44,17 @@ async def resolve(view: View, error: object, patience: float) -> Position | Clos
     call = _call_of(view, error)
     if call is None:
         raise copy.copy(_checked(error))
-    ending = await view.follow_up.ending(call, loop_time() + patience)
+    until = loop_time() + patience
+    ending = await view.follow_up.ending(call, until)
     if ending is None:
         candidates = call.watch.candidates(call) if call.watch else _checked(error).candidates
         raise call.unknown("still unknown", candidates)
     view.account.hand_over(call)
     journal = view.account.journaling.journal
     if isinstance(call, OpenCall) and call.ticket is not None and journal is not None:
-        await journal.kept(call.ticket)
+        failure = await journal.kept(call.ticket, max(until - loop_time(), _LEAST_PATIENCE))
+        if failure is not None:
+            raise call.unknown(f"what became of it can't be written down ({failure})", ())
     if isinstance(ending, MizarError):
         raise copy.copy(ending)
     if isinstance(ending, tuple):

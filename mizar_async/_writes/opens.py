@@ -12,6 +12,7 @@ from collections.abc import Awaitable
 
 from .._account.calls import OpenCall
 from .._account.orders import Order
+from .._account.record import Record
 from .._account.watch import Watch
 from .._api.codec import encode
 from .._api.endpoints import OPEN_POSITION
@@ -36,6 +37,8 @@ async def open_alone(opening: Opening) -> Position:
 class Opening(Attempt[Position]):
     """One call of `open_position`, through all its attempts."""
 
+    is_prompt = True
+
     def __init__(self, view: View, ask: OpenPosition, place: Place | None = None) -> None:
         self._view = view
         self._ask = ask
@@ -43,6 +46,9 @@ class Opening(Attempt[Position]):
         self._request = encode(OPEN_POSITION, ask)
         self._watch: Watch = view.account.watch(ask.strategy_id)
         self._until = 0.0
+        self._orders = self._watch.orders
+        self._record: Record | None = None
+        """By which its last attempt was written down, if it was."""
         self._call: OpenCall | None = None
         self._guards = self._watch.guards.around(view.channel)
         self.repeated = False
@@ -51,11 +57,14 @@ class Opening(Attempt[Position]):
     async def run(self) -> Position:
         """Open the position, or raise what became of it."""
         self._until = await self._view.channel.begin(self._view.options.deadline)
+        self._orders = self._watch.orders
         if self._ask.client_order_id is None:
             return await self._open()
-        await self._watch.orders.look_up(self._ask)
         while True:
-            order = self._watch.orders.claim(self._ask, self)
+            looked_up = await self._orders.look_up(self._ask, self._until - loop_time())
+            order = self._orders.claim(self._ask, self, looked_up)
+            if order is None:
+                continue
             self.repeated = order.opener is not self
             if not self.repeated:
                 return await self._open_named(order)
@@ -70,7 +79,7 @@ class Opening(Attempt[Position]):
             refused = copy.copy(failure)
             raise
         finally:
-            self._watch.orders.release(order, refused)
+            self._orders.release(order, refused)
 
     async def _ending_of(self, order: Order) -> Position | None:
         """What became of an open that is another's to find out; None if it is certain that it was not opened."""
@@ -98,9 +107,8 @@ class Opening(Attempt[Position]):
     async def _given(self, order: Order) -> Position:
         if order.call is not None:
             self._view.account.hand_over(order.call)
-            if (kept := self._kept(order.call.ticket)) is not None:
-                await kept
-        return self._watch.orders.given(order)
+            await self._make_sure(order.call)
+        return self._orders.given(order)
 
     def _unknown(self, why: str) -> OutcomeUnknown:
         return OutcomeUnknown(
@@ -146,19 +154,35 @@ class Opening(Attempt[Position]):
             attempts=attempts,
             ask=self._ask,
         )
-        ticket = self._watch.sending(call)
-        self._call = call
-        return self._kept(ticket)
+        ticket = self._watch.sending(call, self._orders)
+        self._call, self._record = call, self._watch.record
+        return None if self._record is None else self._record.journal.kept(ticket, timeout / 2)
 
-    def told(self) -> Awaitable[object] | None:
-        return self._kept(self._call.ticket) if self._call is not None else None
+    def told(self) -> Awaitable[MizarError | None] | None:
+        return None if self._call is None or self._is_kept(self._call) else self._unkept(self._call)
 
-    def _kept(self, ticket: int | None) -> Awaitable[NotSent | None] | None:
-        """To be waited for until what was given out under a ticket is on disk; None where nothing is written."""
+    def _is_kept(self, call: OpenCall) -> bool:
+        """Whether it is on disk what the call's caller is told, as far as that is written at all."""
         record = self._watch.record
-        if record is None or ticket is None or record.journal.is_kept(ticket):
+        if self._record is not None and self._record is not record:
+            return call.ticket is None and not isinstance(call.ending, Position)  # the journal was closed meanwhile
+        return record is None or call.ticket is None or record.journal.is_kept(call.ticket)
+
+    async def _unkept(self, call: OpenCall) -> MizarError | None:
+        """Wait until that is on disk; or the error which says that it is not: then it may be another's tomorrow."""
+        record, ticket = self._watch.record, call.ticket
+        failure: MizarError | None = NotSent("the journal was closed meanwhile")
+        if record is not None and ticket is not None and self._record in {None, record}:
+            failure = await record.journal.kept(ticket, self._until - loop_time())
+        if failure is None:
             return None
-        return record.journal.kept(ticket)
+        self._watch.abandon(call)
+        opened = (call.ending.position_id,) if isinstance(call.ending, Position) else ()
+        return call.unknown(f"what became of it can't be written down ({failure})", opened)
+
+    async def _make_sure(self, call: OpenCall) -> None:
+        if not self._is_kept(call) and (failure := await self._unkept(call)) is not None:
+            raise failure
 
     def ended(self, result: Position | MizarError, at: float) -> Position | MizarError:
         call = self._call
@@ -176,8 +200,7 @@ class Opening(Attempt[Position]):
         if self._place is not None:
             self._place.give_back()
         ending = await self._view.follow_up.ending(call, self._until)
-        if (kept := self.told()) is not None:
-            await kept
+        await self._make_sure(call)
         if isinstance(ending, Position):
             return ending
         if isinstance(ending, NotOpened):
@@ -192,7 +215,7 @@ class Opening(Attempt[Position]):
             return self._unknown("its caller left before it was known what became of it")
         if call is None:
             return NotSent("not sent: cancelled while it waited for its turn", method="POST", path=OPEN_POSITION.path)
-        if call.ending is None or self.told() is not None:
+        if call.ending is None or not self._is_kept(call):
             self.abandon()
             return call.unknown("its caller left before an answer came", self._watch.candidates(call))
         assert isinstance(call.ending, (Position, MizarError))

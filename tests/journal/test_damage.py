@@ -29,7 +29,7 @@ def request(name: str) -> OpenPosition:
 
 
 def client(venue: ScriptedVenue, journal: Path, **options: Any) -> AsyncMizar:
-    return venue.client(key=SECRET, journal=journal, **options)
+    return venue.client(key=SECRET, journal=journal, **{"timeout": 5.0, "deadline": 30.0, **options})
 
 
 @pytest.fixture

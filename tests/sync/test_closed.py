@@ -31,6 +31,7 @@ CALLS: dict[str, Callable[[Any], Any]] = {
     "get_all_open_positions": lambda mizar: mizar.get_all_open_positions(strategy_id=1),
     "close_all_positions": lambda mizar: mizar.close_all_positions(strategy_id=1),
     "reconcile": lambda mizar: mizar.reconcile(1, []),
+    "recover": lambda mizar: mizar.recover(),
     "flatten": lambda mizar: mizar.flatten(1),
     "flatten_all": lambda mizar: mizar.flatten_all(),
 }
