@@ -41,7 +41,7 @@ from typing import Any, Final, ParamSpec, TypeVar
 
 import anyio
 
-from mizar_async._account.heart import heart
+from mizar_async._wire.heart import heart
 from mizar_async._writes import signals
 from mizar_async.errors import MizarError, NotSent, OutcomeUnknown, Unavailable
 from mizar_async.results import BulkResult

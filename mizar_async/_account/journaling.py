@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from .._clock import instant
 from .._journal.journal import History, Journal
 from .._ledger.events import Prolonged, numbers_of
+from .._wire.heart import heart
 from ..errors import InvalidInput
-from .heart import heart
 from .record import Record
 from .recovery import recover
 from .shared import Shared

@@ -51,7 +51,7 @@ def read_journal(path: str | os.PathLike[str]) -> list[JournalEntry]:
     try:
         with contextlib.closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True)) as db:
             return _Reading(db).entries()
-    except (sqlite3.Error, ValueError, LookupError) as failure:
+    except (sqlite3.Error, ValueError, LookupError, TypeError, OverflowError, OSError) as failure:
         reason = str(failure)
     raise JournalDamaged(f"{str(file)!r} can't be read: {reason}; is it a journal?", file=str(file))
 

@@ -158,8 +158,11 @@ class Writer:
         except Exception as failure:  # noqa: BLE001
             failure_at_last = self._failed(failure)
         finally:
-            with self.busy:
-                store.close()
+            try:
+                with self.busy:
+                    store.close()
+            except OSError as failure:
+                log.debug("the journal was not closed well: %s", failure)
             self._end(failure_at_last)
 
     def _write_on(self, store: Store) -> None:

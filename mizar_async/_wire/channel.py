@@ -29,6 +29,7 @@ from .._clock import Clock, loop_time, unstepped
 from .._options import Options
 from ..errors import MizarError, NotSent, RateLimited, Unavailable
 from .address import Address, ApiKey
+from .heart import heart
 from .loading import load
 from .rate_limit import Lane
 from .retries import is_harmless, repeated
@@ -104,6 +105,8 @@ class Channel:
         Raises NotSent or InvalidInput if there can be no connections.
         """
         self.check_open()
+        if heart.is_guarded:
+            heart.beat_in(asyncio.get_running_loop())
         if self.readiness is not None and not self.readiness.is_ready:
             await self.readiness.get_ready()
         try:

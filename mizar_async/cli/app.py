@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
+import math
 import sys
 from collections.abc import Callable, Coroutine
 from importlib.metadata import version as installed_version
@@ -13,6 +14,7 @@ from typing import Annotated, Any
 import anyio
 import typer
 from platformdirs import user_data_path
+from rich.markup import escape
 
 from .. import InvalidInput, MizarError
 from .demo import run_demo
@@ -71,13 +73,16 @@ def journal(
     """Show what a journal holds: each open that was sent, and what became of it. The bot may run meanwhile."""
     try:
         code = show_journal(file, as_json=as_json, strategy=strategy, doubts=doubts)
+    except OSError as failure:  # whoever reads what it prints
+        print(f"mizar journal: {failure}", file=sys.stderr)
+        code = 1
     except MizarError as refused:
-        console.print(f"[red]{refused}[/red]", soft_wrap=True)
+        console.print(f"[red]{escape(str(refused))}[/red]", soft_wrap=True)
         code = 2
     sys.exit(code)
 
 
-@app.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@app.command(context_settings={"allow_interspersed_args": False})
 def guard(
     command: Annotated[list[str], typer.Argument(help="The bot and its arguments, after --.")],
     strategy: Annotated[list[int], typer.Option(help="A strategy to flatten; may be given several times.", min=0)],
@@ -93,6 +98,8 @@ def guard(
     Exit code: the bot's (128 + n after signal n), 124 if it was silent; 3 whenever positions may be left open; 4 if the
     key is refused, 5 if the server is not reachable: then nothing is started.
     """
+    if silence is not None and not math.isfinite(silence):
+        raise typer.BadParameter("it must be a finite number of seconds", param_hint="--silence")
     run(run_guard, command, strategy, silence, keep_on_success)
 
 
@@ -107,6 +114,6 @@ def run(work: Callable[..., Coroutine[Any, Any, int]], *arguments: object, **set
     except (KeyboardInterrupt, asyncio.CancelledError):
         code = 130
     except InvalidInput as refused:
-        console.print(f"[red]{refused}[/red]", soft_wrap=True)
+        console.print(f"[red]{escape(str(refused))}[/red]", soft_wrap=True)
         code = 2
     sys.exit(code)

@@ -7,71 +7,121 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import attrs
 from platformdirs import user_data_path
 
 from .. import AsyncMizar, InvalidInput, JournalInUse, MizarError, NotFlat, Refused
 
-PIPE: Final = "MIZAR_GUARD"
+SOCKET: Final = "MIZAR_GUARD"
 JOURNAL: Final = "MIZAR_JOURNAL"
 
-BAD_KEY, NOT_REACHABLE, NOT_FLAT, WAS_SILENT = 4, 5, 3, 124
-FORWARDED: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+BAD_USE, NOT_FLAT, BAD_KEY, NOT_REACHABLE, WAS_SILENT = 2, 3, 4, 5, 124
+SIGNALS: Final = (
+    signal.SIGTERM,
+    signal.SIGINT,
+    signal.SIGHUP,
+    signal.SIGQUIT,
+    signal.SIGUSR1,
+    signal.SIGUSR2,
+)
 
 # How long the bot has to end by itself once it is told to, and how long its journal may still be held after that.
 _PATIENCE: Final = 10.0
 _GLANCE: Final = 0.05
+_LONGEST_LINE: Final = 65536
 
 
 def say(text: str) -> None:
-    """Tell whoever watches; the bot's own output is left alone."""
-    print(f"guard: {text}", file=sys.stderr, flush=True)
+    """Tell whoever watches; where nobody can be told any more, the work goes on all the same."""
+    with contextlib.suppress(OSError, ValueError):
+        print(f"guard: {text}", file=sys.stderr, flush=True)
 
 
 @attrs.define
-class Bot:
-    """The program, in a process group of its own, and what it has told."""
+class Told:
+    """What the processes of the bot have told."""
 
-    process: asyncio.subprocess.Process
-    journal: Path
     account: str
-    beat_at: float | None = None
+    journals: dict[Path, None] = attrs.field(factory=dict)
     foreign: str | None = None
     """The account of a client that has another key or host."""
+    beats: dict[int, float] = attrs.field(factory=dict)
+    """By process, when it was heard last."""
+    is_over: bool = False
+    """True once nobody is left who could tell anything."""
+    unread: bytes = b""
 
-    def read(self, line: bytes) -> None:
-        """Note a beat; the first one tells the journal that is in use, and the account."""
-        self.beat_at = asyncio.get_running_loop().time()
-        with contextlib.suppress(ValueError):
-            told = json.loads(line)
-            if "account" in told and told["account"] != self.account:
-                self.foreign = told["account"]
-            elif "journal" in told:
-                self.journal = Path(told["journal"])
+    def read(self, here: socket.socket) -> None:
+        """Read what there is."""
+        try:
+            data = here.recv(_LONGEST_LINE)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self.is_over = True
+            asyncio.get_running_loop().remove_reader(here)
+        *lines, self.unread = (self.unread + data).split(b"\n")
+        for line in lines:
+            with contextlib.suppress(ValueError, TypeError, KeyError):
+                self._take(json.loads(line))
+
+    def _take(self, line: dict[str, str]) -> None:
+        self.beats[int(line["pid"])] = asyncio.get_running_loop().time()
+        if "account" in line and line["account"] != self.account:
+            self.foreign = line["account"]
+        elif "journal" in line:
+            self.journals[Path(line["journal"])] = None
+
+    def is_silent(self, silence: float) -> bool:
+        """Whether a process that was heard before, and lives, was not heard for so long."""
+        now = asyncio.get_running_loop().time()
+        for pid in [pid for pid in self.beats if not _lives(pid)]:
+            del self.beats[pid]
+        return any(now - at > silence for at in self.beats.values())
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
+@attrs.define
+class Group:
+    """The bot, in a process group of its own."""
+
+    process: asyncio.subprocess.Process
 
     def signal(self, number: int) -> None:
-        """Send a signal to the whole group, if any of it is left."""
+        """Send a signal to all of it, if any is left."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.process.pid, number)
 
     @property
     def is_gone(self) -> bool:
-        """Whether nothing of its group is left."""
+        """Whether nothing of it is left."""
         try:
             os.killpg(self.process.pid, 0)
         except ProcessLookupError:
             return True
         except PermissionError:
-            return False
+            pass
         return False
 
     async def stop(self) -> None:
-        """End the group: kindly, then not."""
+        """End it: kindly, then not."""
         for number in (signal.SIGTERM, signal.SIGKILL):
             self.signal(number)
             for _ in range(round(_PATIENCE / _GLANCE)):
@@ -81,30 +131,96 @@ class Bot:
         await self.process.wait()
 
 
+class Signals:
+    """None of them ends the guard: whoever is in charge is told of it."""
+
+    def __init__(self) -> None:
+        self.early: list[int] = []
+        self._told: Callable[[int], object] = self.early.append
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """As long as the guard works."""
+        loop = asyncio.get_running_loop()
+        for number in SIGNALS:
+            loop.add_signal_handler(number, self._tell, number)
+        try:
+            yield
+        finally:
+            for number in SIGNALS:
+                loop.remove_signal_handler(number)
+
+    def _tell(self, number: int) -> None:
+        self._told(number)
+
+    def go_to(self, group: Group) -> None:
+        """The bot gets each of them once, also those that came while it was started."""
+        self._told = group.signal
+        for number in self.early:
+            group.signal(number)
+
+    def are_refused(self) -> None:
+        """The bot has ended."""
+        self._told = lambda _: say("positions are being closed: it ends when that is done")
+
+
 async def run_guard(command: Sequence[str], strategies: Sequence[int], silence: float | None, keep: bool) -> int:
     """Run the bot until it ends, and see to it that nothing it has opened is left open."""
-    journal = os.environ.pop(JOURNAL, None)  # which is the bot's as long as it runs
+    given = os.environ.pop(JOURNAL, None)  # which is the bot's as long as it runs
     account = await _checked(strategies)
     if isinstance(account, int):
         return account
-    path = Path(journal) if journal else user_data_path("mizar", ensure_exists=True) / f"guard-{account[:16]}.journal"
-    reading, writing = os.pipe()
-    environment = {**os.environ, JOURNAL: str(path), PIPE: str(writing)}
     try:
-        process = await asyncio.create_subprocess_exec(
-            *command, env=environment, pass_fds=(writing,), start_new_session=True
+        journal = _journal(given, account)
+    except (OSError, RuntimeError) as failure:
+        say(f"nothing is started: there can be no journal ({failure}); set {JOURNAL} to a file that can be written")
+        return BAD_USE
+    signals, told = Signals(), Told(account)
+    with signals.held(), contextlib.ExitStack() as sockets:
+        here, there = (sockets.enter_context(one) for one in socket.socketpair())
+        group = await _started(command, there, journal)
+        there.close()
+        if isinstance(group, int):
+            return group
+        signals.go_to(group)
+        code, how = await _watched(group, here, told, silence)
+        signals.are_refused()
+        await group.stop()
+        await _drained(told)
+        if keep and code == 0:
+            say(f"{how}; its positions are left as they are")
+            return 0
+        say(f"{how}; flattening strategy {', '.join(map(str, strategies))}")
+        return code if await _is_flat(told, journal, strategies) else NOT_FLAT
+
+
+def _journal(given: str | None, account: str) -> Path:
+    """The journal of a bot that names none: it can be written, or this raises OSError or RuntimeError."""
+    if given:
+        path = Path(given).expanduser()
+    else:
+        path = user_data_path("mizar", ensure_exists=True) / f"guard-{account[:16]}.journal"
+    path = Path(os.path.realpath(path))
+    if not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise PermissionError(f"{path} can't be written")
+    return path
+
+
+async def _started(command: Sequence[str], there: socket.socket, journal: Path) -> Group | int:
+    known = os.fstat(there.fileno())
+    told = f"{there.fileno()}:{known.st_dev}:{known.st_ino}"
+    try:
+        return Group(
+            await asyncio.create_subprocess_exec(
+                *command,
+                env={**os.environ, JOURNAL: str(journal), SOCKET: told},
+                pass_fds=(there.fileno(),),
+                start_new_session=True,
+            )
         )
     except OSError as failure:
         say(f"{command[0]!r} can't be started: {failure.strerror}")
         return 127 if isinstance(failure, FileNotFoundError) else 126
-    finally:
-        os.close(writing)
-    bot = Bot(process, path, account)
-    with _signals_for(bot):
-        code = await _watched(bot, reading, silence)
-    with _signals_refused():
-        await bot.stop()
-        return await _ended(bot, code, strategies, keep)
 
 
 async def _checked(strategies: Sequence[int]) -> str | int:
@@ -122,98 +238,84 @@ async def _checked(strategies: Sequence[int]) -> str | int:
         return NOT_REACHABLE
 
 
-async def _watched(bot: Bot, reading: int, silence: float | None) -> int:
-    """Wait until the bot ends, is silent, or turns out to be somebody else's; gives its exit code."""
-    loop = asyncio.get_running_loop()
-    stream = asyncio.StreamReader()
-    transport, _ = await loop.connect_read_pipe(
-        lambda: asyncio.StreamReaderProtocol(stream), os.fdopen(reading, "rb", buffering=0)
-    )
-    listening = asyncio.create_task(_listen(stream, bot))
-    ending = asyncio.create_task(bot.process.wait())
+async def _watched(group: Group, here: socket.socket, told: Told, silence: float | None) -> tuple[int, str]:
+    """Wait until the bot ends, is silent, or turns out to be somebody else's; gives the exit code, and why."""
+    here.setblocking(False)
+    asyncio.get_running_loop().add_reader(here, told.read, here)
+    ending = asyncio.create_task(group.process.wait())
+    while not ending.done():
+        await asyncio.wait([ending], timeout=_GLANCE)
+        if told.foreign is not None:
+            return (
+                NOT_FLAT,
+                "the bot uses another key or host, which this guard can't close anything of, and is stopped",
+            )
+        if silence is not None and not ending.done() and told.is_silent(silence):
+            return WAS_SILENT, f"the bot was silent for more than {silence:g} s"
+    code = ending.result()
+    if code < 0:
+        return 128 - code, f"signal {-code} has ended the bot"
+    return code, f"the bot has ended with {code}"
+
+
+async def _drained(told: Told) -> None:
+    """Read what was told at last; nobody should be left who could tell more."""
+    for _ in range(round(1.0 / _GLANCE)):
+        if told.is_over:
+            break
+        await asyncio.sleep(_GLANCE)
+
+
+async def _is_flat(told: Told, journal: Path, strategies: Sequence[int]) -> bool:
+    """Flatten, once for each journal that was in use; whether it is proven that nothing is open, or will be."""
+    proven = told.foreign is None
+    if not told.is_over:
+        say("NOT PROVEN: something that the bot has started lives on outside of its process group, and may open more")
+        proven = False
+    for gone in [path for path in told.journals if not path.exists()]:
+        say(f"NOT PROVEN: the bot's journal {gone} is gone, so that nobody knows what was in doubt")
+        proven = False
+    for path in told.journals or {journal: None}:
+        proven = await _is_flat_by(path, strategies) and proven
+    return proven
+
+
+async def _is_flat_by(journal: Path, strategies: Sequence[int]) -> bool:
     try:
-        while not ending.done():
-            await asyncio.wait([ending], timeout=_GLANCE)
-            if ending.done():
-                break
-            if bot.foreign is not None:
-                say(f"the bot uses another key or host ({bot.foreign}): it is not guarded by this one, and is stopped")
-                return BAD_KEY
-            if silence is not None and bot.beat_at is not None and loop.time() - bot.beat_at > silence:
-                say(f"the bot was silent for more than {silence:g} s")
-                return WAS_SILENT
-        code = ending.result()
-        return 128 - code if code < 0 else code
-    finally:
-        listening.cancel()
-        ending.cancel()
-        transport.close()
+        async with AsyncMizar(journal=journal) as mizar:
+            proven = await _is_taken_over(mizar)
+            for strategy_id in strategies:
+                proven = await _is_flattened(mizar, strategy_id, is_proof=proven) and proven
+            return proven
+    except MizarError as failure:
+        say(f"NOT FLAT: {failure}")
+        return False
 
 
-async def _listen(stream: asyncio.StreamReader, bot: Bot) -> None:
-    while line := await stream.readline():
-        bot.read(line)
-
-
-async def _ended(bot: Bot, code: int, strategies: Sequence[int], keep: bool) -> int:
-    """The bot has ended, and all of its group: flatten, and say what is proven."""
-    how = f"signal {code - 128} has ended the bot" if code > 128 else f"the bot has ended with {code}"
-    if keep and code == 0:
-        say(f"{how}; its positions are left as they are")
-        return 0
-    say(f"{how}; flattening strategy {', '.join(map(str, strategies))}")
-    flat = True
-    async with AsyncMizar(journal=bot.journal) as mizar:
-        for strategy_id in strategies:
-            flat = await _flattened(mizar, strategy_id) and flat
-    return code if flat else NOT_FLAT
-
-
-async def _flattened(mizar: AsyncMizar, strategy_id: int) -> bool:
-    until = asyncio.get_running_loop().time() + _PATIENCE
-    while True:
+async def _is_taken_over(mizar: AsyncMizar) -> bool:
+    """Whether the journal could be read: only then it is known what was in doubt."""
+    for _ in range(round(_PATIENCE / _GLANCE)):
         try:
-            await mizar.recover(strategy_id, timeout=0)
+            await mizar.recover(timeout=1.0)
         except JournalInUse as held:
-            if asyncio.get_running_loop().time() < until:
-                await asyncio.sleep(_GLANCE)
-                continue
-            say(f"{held}; flattening without it")
-        except MizarError as failure:
-            say(f"{failure}; flattening without it")
-        break
+            failure: MizarError = held
+            await asyncio.sleep(_GLANCE)
+        except MizarError as other:
+            failure = other
+            break
+        else:
+            return True
+    say(f"NOT PROVEN: {failure}. What can be listed is closed, and nobody knows what was in doubt")
+    return False
+
+
+async def _is_flattened(mizar: AsyncMizar, strategy_id: int, *, is_proof: bool) -> bool:
     try:
         report = await mizar.flatten(strategy_id)
-    except NotFlat as left:
-        say(f"NOT FLAT: {left}")
+    except MizarError as left:
+        what = "" if isinstance(left, NotFlat) else f"strategy {strategy_id}: "
+        say(f"NOT FLAT: {what}{left}")
         return False
-    except MizarError as failure:
-        say(f"NOT FLAT: strategy {strategy_id}: {failure}")
-        return False
-    say(f"{report!r}; a list of the server shows nothing open, and nothing is in doubt")
+    doubt = ", and nothing is in doubt" if is_proof else ""
+    say(f"{report!r}; a list of the server shows nothing open{doubt}")
     return True
-
-
-@contextlib.contextmanager
-def _signals_for(bot: Bot) -> Any:
-    """Each signal reaches the bot once, though a terminal sends it to both."""
-    loop = asyncio.get_running_loop()
-    for number in FORWARDED:
-        loop.add_signal_handler(number, bot.signal, number)
-    try:
-        yield
-    finally:
-        for number in FORWARDED:
-            loop.remove_signal_handler(number)
-
-
-@contextlib.contextmanager
-def _signals_refused() -> Any:
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        loop.add_signal_handler(number, say, "positions are being closed: it ends when that is done")
-    try:
-        yield
-    finally:
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            loop.remove_signal_handler(number)

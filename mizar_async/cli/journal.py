@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any, Final
 
+from rich.markup import escape
 from rich.table import Table
 
 from .. import ClosedPosition, JournalEntry, read_journal
@@ -41,8 +42,8 @@ def _table(found: list[JournalEntry]) -> Table:
         table.add_row(
             f"{entry.sent_at:%m-%d %H:%M:%S}" if entry.sent_at else "",
             str(entry.strategy_id),
-            entry.client_order_id or "",
-            f"{ask.base_asset}/{ask.quote_asset}",
+            escape(entry.client_order_id or ""),
+            escape(f"{ask.base_asset}/{ask.quote_asset}"),
             "long" if ask.is_long else "short",
             f"{ask.size:f}",
             f"[{colour}]{entry.end}[/]",

@@ -12,14 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import attrs
-import pytest
 
 from ..venues import ROOT
-
-
-@pytest.fixture(autouse=True)
-def _unmeasured(unmeasured: None) -> None:
-    """The programs are other processes."""
 
 
 @attrs.define

@@ -19,7 +19,7 @@ from mizar_async._journal import store
 from ..scripted_venue import ScriptedVenue
 
 FULL = bool(os.environ.get("MIZAR_FAULTS_FULL"))
-PLACES = 200 if FULL else 60
+PLACES = 200 if FULL else 40
 SECRET = "key-of-the-damaged-7be1"
 NAMES = [f"entry-{number}" for number in range(150)]
 
@@ -67,6 +67,7 @@ async def test_what_a_killed_process_leaves_is_whole(venue: ScriptedVenue, writt
     assert venue.opened == len(NAMES)
 
 
+@pytest.mark.usefixtures("unmeasured")
 @pytest.mark.parametrize("place", range(PLACES))
 async def test_damage_anywhere_opens_nothing_twice_and_is_named(
     venue: ScriptedVenue, written: Path, place: int

@@ -17,6 +17,7 @@ from ..scenarios.faulty_proxy import FaultyProxy
 from ..venues import VenueProcess
 from .conftest import Said, program
 
+pytestmark = pytest.mark.usefixtures("unmeasured")
 FULL = bool(os.environ.get("MIZAR_FAULTS_FULL"))
 OPENS, KILLS = (1000, 50) if FULL else (150, 5)
 
