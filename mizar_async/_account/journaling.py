@@ -67,8 +67,10 @@ class Journaling:
     async def get_ready(self) -> None:
         """Open the journal, and take over from earlier runs. What stands against it is told to opens."""
         if self.journal is not None:
-            heart.hello(str(self.journal.path), self._account)
+            heart.tell(account=self._account)
             await self.journal.open(self._forget, self._take_over)
+            if self.journal.is_open:
+                heart.tell(journal=str(self.journal.path))
 
     def _forget(self) -> None:
         if self._knows:

@@ -43,9 +43,10 @@ class Heart:
         """Whether there is a guard to be told."""
         return self._socket is not None
 
-    def hello(self, journal: str, account: str) -> None:
-        """Tell which journal and account the program uses."""
-        self._tell(journal=journal, account=account)
+    def tell(self, **what: str) -> None:
+        """Tell which `account` the program uses, and which `journal`."""
+        if self.is_guarded:
+            self._tell(**what)
 
     def beat_in(self, loop: asyncio.AbstractEventLoop) -> None:
         """Beat from a loop from now on, as long as it runs."""

@@ -75,9 +75,9 @@ class Told:
 
     def _take(self, line: dict[str, str]) -> None:
         self.beats[int(line["pid"])] = asyncio.get_running_loop().time()
-        if "account" in line and line["account"] != self.account:
+        if line.get("account", self.account) != self.account:
             self.foreign = line["account"]
-        elif "journal" in line:
+        if "journal" in line:
             self.journals[Path(line["journal"])] = None
 
     def is_silent(self, silence: float) -> bool:
