@@ -216,6 +216,7 @@ def test_a_full_disk_stops_opens_and_no_closes_until_there_is_room_again(tmp_pat
     assert process.returncode == 0
 
 
+@pytest.mark.usefixtures("unmeasured")  # coverage itself uses SQLite
 def test_without_a_journal_no_file_is_touched_and_nothing_of_it_imported(tmp_path: Path) -> None:
     program = """
 import asyncio, sys
