@@ -77,9 +77,9 @@ class Heart:
             self._tell()
 
     def _tell(self, **what: str) -> None:
-        guard = self._socket
-        if guard is None:
+        if self._socket is None:
             return
+        guard = socket.socket(fileno=self._socket)
         try:
             guard.send(json.dumps({"pid": os.getpid(), **what}).encode() + b"\n", _FLAGS)
         except BlockingIOError:
@@ -87,17 +87,19 @@ class Heart:
         except OSError:
             self._socket = None
             log.warning("the guard of this program has ended: nobody closes its positions when it ends")
+        finally:
+            guard.detach()
 
 
-def _found(told: str) -> socket.socket | None:
-    """The socket of the guard, if it is still what it was when the program was started."""
+def _found(told: str) -> int | None:
+    """The descriptor of the guard's socket, if it is still what it was when the program was started."""
     if not told:
         return None
     try:
         descriptor, device, number = map(int, told.split(":"))
         known = os.fstat(descriptor)
         if (known.st_dev, known.st_ino) == (device, number):
-            return socket.socket(fileno=descriptor)
+            return descriptor
     except (ValueError, OSError):
         pass
     log.warning("the guard of this program can't be told anything: its socket was closed on the way here")
