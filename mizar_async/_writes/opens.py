@@ -90,9 +90,11 @@ class Opening(Attempt[Position]):
             return await self._given(order)
         if order.refused is not None:
             raise copy.copy(order.refused)
-        if order.is_free:
-            return None
         call = order.call
+        if order.is_free:
+            if call is not None:
+                self._view.account.hand_over(call)
+            return None
         if call is None:
             raise self._unknown("another call is about to open it")
         ending = await self._view.follow_up.ending(call, self._until)
@@ -102,6 +104,7 @@ class Opening(Attempt[Position]):
             raise copy.copy(ending)
         if ending is None:
             raise call.unknown("still unknown", self._watch.candidates(call))
+        self._view.account.hand_over(call)
         return None
 
     async def _given(self, order: Order) -> Position:
