@@ -329,9 +329,18 @@ class Errand:
         self._post_and_wait(message, functools.partial(self._go_on, message), math.inf)
 
     def _post_and_wait(self, message: object, when_interrupted: Callable[[], object], limit: float) -> None:
+        if heart.is_guarded:
+            heart.waits(self._thread.loop)
+            try:
+                self._exchange(message, when_interrupted, limit)
+            finally:
+                heart.goes_on()
+        else:
+            self._exchange(message, when_interrupted, limit)
+
+    def _exchange(self, message: object, when_interrupted: Callable[[], object], limit: float) -> None:
         self._thread.refuse_foreign_callers()
         self.value = NOTHING
-        heart.waits(self._thread.loop)
         try:
             self._wait_for_a_value(self._thread.post(self._go_on, message))
         except BaseException as interrupt:
@@ -347,8 +356,6 @@ class Errand:
                 raise interrupt from None
             self._wait_for_the_clean_up(interrupt, limit)
             raise
-        finally:
-            heart.goes_on()
 
     def _wait_for_a_value(self, reached: bool) -> None:
         while reached and not self._turn.acquire(timeout=_POLL):
