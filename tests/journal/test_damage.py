@@ -67,7 +67,6 @@ async def test_what_a_killed_process_leaves_is_whole(venue: ScriptedVenue, writt
     assert venue.opened == len(NAMES)
 
 
-@pytest.mark.usefixtures("unmeasured")
 @pytest.mark.parametrize("place", range(PLACES))
 async def test_damage_anywhere_opens_nothing_twice_and_is_named(
     venue: ScriptedVenue, written: Path, place: int

@@ -17,6 +17,7 @@ import pytest
 from mizar_async import (
     AsyncMizar,
     ClosedPosition,
+    InvalidInput,
     JournalDamaged,
     JournalInUse,
     NotOpened,
@@ -27,9 +28,11 @@ from mizar_async import (
 )
 from mizar_async._clock import Instant, instant
 from mizar_async._journal import journal as journals
+from mizar_async._journal.entries import Entry
+from mizar_async._journal.journal import NEVER, ON_DISK, Journal, Keeping
 from mizar_async._journal.lock import Lock, read_line
 from mizar_async._journal.timeline import shifted, was_stepped
-from mizar_async._ledger.events import Closing, Listed, Row
+from mizar_async._ledger.events import Closing, Listed, Refused, Row
 from mizar_async._wire.heart import SOCKET, Heart
 
 from ..scripted_venue import ScriptedVenue
@@ -249,3 +252,62 @@ async def test_a_flatten_is_in_the_journal_and_a_new_run_begins_with_open_doors(
         killed = as_a_kill_leaves_it(tmp_path)
     async with client(venue, killed) as mizar:
         assert (await mizar.open_position(**BTC)).position_id == 2
+
+
+# the journal itself
+
+
+async def test_a_journal_that_is_not_open_takes_nothing_and_says_so(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "journal", "fingerprint", "host", Keeping())
+    assert "not open" in repr(journal)
+    with pytest.raises(NotSent, match="is not open"):
+        journal.check()
+    with pytest.raises(InvalidInput, match="keeps ids up to"):
+        journal.check(2**63)
+    assert journal.append(1, Entry(Refused(1)), None) == NEVER
+    assert isinstance(await journal.kept(NEVER, 1.0), NotSent)
+    assert not journal.is_kept(NEVER)
+    with pytest.raises(NotSent):
+        await journal.find(1, "a", 1.0)
+    journal.pause()()
+    journal.close_now(1.0)
+    await journal.close(1.0)
+    journal.inherit()
+    assert not journal.is_inherited
+
+
+async def test_a_journal_that_is_open_is_no_other_keys_and_no_forked_childs(tmp_path: Path) -> None:
+    journal, other = (Journal(tmp_path / "journal", name, "host", Keeping()) for name in ("one", "other"))
+    await journal.open(lambda: None, lambda *_: None)
+    assert repr(journal).endswith(": open>")
+    assert await journal.kept(ON_DISK, 1.0) is None
+    assert await journal.kept(journal.append(1, Entry(Refused(1)), None), 9.0) is None
+    journal.pause()()
+    await other.open(lambda: None, lambda *_: None)
+    with pytest.raises(InvalidInput, match="another key or host"):
+        other.check()
+    writer = journal._writer
+    assert writer is not None
+    writer._forget(Mock(prune=Mock(side_effect=OSError("no"))), instant())
+    journal.inherit()
+    assert repr(journal).endswith(": inherited>")
+    with pytest.raises(NotSent, match="forked"):
+        journal.check()
+    assert not journal.needs_opening
+    writer.stop()
+    await writer.gone()
+    assert isinstance(await writer.wait(10**6), NotSent)
+    assert isinstance(await writer.ask("1 a"), NotSent)
+    await writer.gone()
+
+
+async def test_what_fails_while_earlier_runs_are_taken_over_is_told_to_opens(tmp_path: Path) -> None:
+    def fails(*_: object) -> None:
+        raise LookupError("an event of tomorrow")
+
+    journal = Journal(tmp_path / "journal", "fingerprint", "host", Keeping())
+    await journal.open(lambda: None, fails)
+    with pytest.raises(JournalDamaged, match="an event of tomorrow"):
+        journal.check()
+    journal.warn_once(NotSent("once"))
+    journal.warn_once(NotSent("once"))

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import random
+from decimal import Decimal
 
 import msgspec
 import pytest
 
 from mizar_async._ledger.carried import Carried
-from mizar_async._ledger.events import Event, Verdict
+from mizar_async._ledger.events import Answered, Closed, Event, Kind, Listed, Row, Sending, Verdict
 from mizar_async._ledger.ledger import Ledger
 
 from ..simulation.regimes import REGIMES
 from ..simulation.run import Run
-
-pytestmark = pytest.mark.usefixtures("unmeasured")
 
 
 class Twin(Ledger):
@@ -40,6 +40,7 @@ class Twin(Ledger):
         return ours
 
 
+@pytest.mark.usefixtures("unmeasured")
 @pytest.mark.parametrize("regime", REGIMES)
 def test_a_ledger_made_of_what_another_carries_goes_on_as_that_one(regime: str) -> None:
     for seed in range(2):
@@ -49,3 +50,39 @@ def test_a_ledger_made_of_what_another_carries_goes_on_as_that_one(regime: str) 
         assert isinstance(twin, Twin)
         assert twin.copies > 0
         assert twin.differences == []
+
+
+@pytest.mark.parametrize(
+    "regime",
+    [
+        "lists that are cut",
+        "no two alike, and close-alls in doubt",
+        "sizes echoed with four digits",
+        "answers after the time-out",
+        "few at a time",
+    ],
+)
+def test_so_it_does_where_much_is_remembered(regime: str) -> None:
+    run = Run(5, REGIMES[regime], Twin)
+    assert run.violations() == []
+    assert isinstance(run.ledger, Twin)
+    assert run.ledger.differences == []
+
+
+def test_what_is_over_for_long_is_forgotten_and_not_carried() -> None:
+    twin = Twin()
+    twin.take(Listed(0.0, 0.1, ()))
+    for number in range(1, 701):
+        kind, at = Kind("BTC", "USDT", Decimal(number) / 1000, True), float(number)
+        twin.take(Sending(number, kind, at, 10.0, 15.0, 1.0, False))
+        twin.take(Answered(number, number, at + 0.1))
+        twin.take(Closed(number, at + 0.2, certain=number % 2 == 0))
+        if number % 50 == 0:
+            # A close that was only believed is contradicted, and stands again later.
+            twin.take(Listed(at + 2.5, at + 2.6, (Row(number - 1, kind, -math.inf, math.inf),)))
+            twin.take(Closed(number - 1, at + 2.7))
+    twin.take(Listed(2000.0, 2000.1, ()))
+    assert twin.differences == []
+    assert twin.copies > 0
+    assert not any(twin.is_closed(number) for number in range(1, 701))
+    assert Ledger.of(twin.carried()).carried() == twin.carried()
