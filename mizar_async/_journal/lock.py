@@ -69,6 +69,7 @@ class Lock:
         raise NotSent(f"not sent: the journal {journal} can't be locked: {reason} ({self.path})")
 
     def _taken(self, journal: Path) -> int | None:
+        assert fcntl is not None
         try:
             fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

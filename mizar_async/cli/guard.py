@@ -294,11 +294,12 @@ async def _is_flat_by(journal: Path, strategies: Sequence[int]) -> bool:
 
 async def _is_taken_over(mizar: AsyncMizar) -> bool:
     """Whether the journal could be read: only then it is known what was in doubt."""
+    failure: MizarError | None = None
     for _ in range(round(_PATIENCE / _GLANCE)):
         try:
             await mizar.recover(timeout=1.0)
         except JournalInUse as held:
-            failure: MizarError = held
+            failure = held
             await asyncio.sleep(_GLANCE)
         except MizarError as other:
             failure = other
