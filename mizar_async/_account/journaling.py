@@ -56,7 +56,7 @@ class Journaling:
 
     def begin(self, watch: Watch) -> None:
         """A strategy is used for the first time."""
-        if self.journal is not None and self.journal.is_open:
+        if self.journal is not None and self.journal.accepts:
             watch.start_over(Record(watch.strategy_id, self.journal, None))
 
     @property

@@ -46,7 +46,7 @@ class Record:
         self.owned: dict[int, Owned] = {}
         """By position, as long as it is open."""
         self.closing: dict[int, events.Closing] = {one.position_id: one for one in state.closing} if state else {}
-        """The closes that were sent, by position, until it is closed."""
+        """The closes that were sent, by position, until they have ended."""
         self.inherited = Inherited()
         self.is_folding = False
         """True while it is read and not written."""
@@ -63,7 +63,7 @@ class Record:
         """Have an event on disk soon; gives the ticket by which it can be waited for."""
         if isinstance(event, events.Closing):
             self.closing[event.position_id] = event
-        elif isinstance(event, events.Closed) and event.certain:
+        elif isinstance(event, events.Closed):
             self.closing.pop(event.position_id, None)
         if self.is_folding:
             self._has_list = self._has_list or isinstance(event, events.Listed)

@@ -112,7 +112,8 @@ class Journal:
         self._heads: dict[int, int] = {}
         self._since_state: dict[int, int] = {}
         self._offset = 0.0
-        self._accepts = False
+        self.accepts = False
+        """Whether entries are taken: from before earlier runs are taken over until it is closed."""
         self._tickets = ON_DISK
         """The last one that was given out so far, by any writer."""
         self.run = 0
@@ -192,7 +193,7 @@ class Journal:
             self._refusal = failure if isinstance(failure, MizarError) else explained(self.path, failure)
             if not isinstance(failure, (MizarError, OSError)):
                 log.debug("the journal %s is refused", self.path, exc_info=failure)
-            self.is_open = self._accepts = False
+            self.is_open = self.accepts = False
             self._opened()
             return self._refusal if isinstance(self._refusal, NotSent) else NotSent(str(self._refusal))
 
@@ -214,7 +215,7 @@ class Journal:
         self._next = store.last + 1
         self._heads = {one.strategy_id: one.last for one in found}
         self._since_state = {one.strategy_id: len(one.entries) for one in found}
-        self._accepts = True
+        self.accepts = True
         history = [self._history(one, runs) for one in found]
         adopt(self.run, history, Prolonged(began.monotonic) if uncertain else None)
 
@@ -265,7 +266,7 @@ class Journal:
     def _stopped(self) -> Writer | None:
         with self._lock:
             writer, self._writer = self._writer, None
-            self.is_open = self._accepts = False
+            self.is_open = self.accepts = False
         if writer is None or self.is_inherited:
             return None
         writer.stop()
@@ -290,7 +291,7 @@ class Journal:
     def append(self, strategy_id: int, entry: Entry, at: float | None) -> int:
         """Have an entry on disk soon; gives the ticket by which it can be waited for."""
         writer = self._writer
-        if writer is None or not self._accepts or strategy_id > _LARGEST_ID:
+        if writer is None or not self.accepts or strategy_id > _LARGEST_ID:
             return NEVER
         data, (attempt, position) = entry_bytes(entry), entry.subject
         with self._lock:
@@ -311,14 +312,14 @@ class Journal:
     def write_state(self, strategy_id: int, state: State) -> None:
         """Have a state written that stands for all entries of a strategy so far."""
         writer = self._writer
-        if writer is not None and self._accepts and self._since_state.get(strategy_id):
+        if writer is not None and self.accepts and self._since_state.get(strategy_id):
             self._since_state[strategy_id] = 0
             writer.put_state(strategy_id, self._heads[strategy_id], plain_bytes(state))
 
     def write_order(self, order: OrderData) -> None:
         """Have it written what a client order id stands for."""
         writer = self._writer
-        if writer is not None and self._accepts and order.ask.client_order_id is not None:
+        if writer is not None and self.accepts and order.ask.client_order_id is not None:
             key = order_key(order.strategy_id, order.ask.client_order_id)
             writer.put(order=(key, instant().wall, plain_bytes(order)))
 

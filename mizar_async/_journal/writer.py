@@ -153,7 +153,8 @@ class Writer:
             return
         failure_at_last: NotSent | None = None
         try:
-            self._began(store)
+            with self.busy:
+                self._began(store)
             self._write_on(store)
         except Exception as failure:  # noqa: BLE001
             failure_at_last = self._failed(failure)

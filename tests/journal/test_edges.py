@@ -11,7 +11,16 @@ from typing import Any
 
 import pytest
 
-from mizar_async import AsyncMizar, ClosedPosition, MizarError, NotSent, OutcomeUnknown, Position
+from mizar_async import (
+    AsyncMizar,
+    ClosedPosition,
+    Conflict,
+    MizarError,
+    NotSent,
+    OutcomeUnknown,
+    Position,
+    read_journal,
+)
 from mizar_async._journal.journal import Journal
 from mizar_async._journal.store import Store
 
@@ -203,3 +212,32 @@ async def test_a_slow_disk_ends_no_call_later_than_its_deadline(
         assert time.monotonic() - began < 2.5
         assert (await mizar.close_position(position_id=position.position_id)).position_id == 1
     assert venue.opened == 1
+
+
+async def test_a_strategy_that_is_new_while_it_is_taken_over_is_written_down_too(
+    venue: ScriptedVenue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take_over = Journal._take_over
+
+    def slow(self: Journal, *how: Any) -> None:
+        take_over(self, *how)
+        time.sleep(0.4)
+
+    monkeypatch.setattr(Journal, "_take_over", slow)
+    async with client(venue, tmp_path, timeout=5.0, deadline=9.0) as mizar:
+        first = asyncio.create_task(mizar.open_position(**NAMED))
+        await asyncio.sleep(0.2)
+        await mizar.open_position(**NAMED | {"strategy_id": 2})
+        await first
+    assert [entry.strategy_id for entry in read_journal(tmp_path / "journal")] == [1, 2]
+
+
+async def test_a_close_that_was_refused_is_under_way_no_more(venue: ScriptedVenue, tmp_path: Path) -> None:
+    async with client(venue, tmp_path) as mizar:
+        position = await mizar.open_position(**NAMED)
+        venue.open.clear()
+        with pytest.raises(Conflict):
+            await mizar.close_position(position_id=position.position_id)
+        record = mizar._view.account.watch(1).record
+        assert record is not None
+        assert record.closing == {}
