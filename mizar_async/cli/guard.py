@@ -22,14 +22,8 @@ SOCKET: Final = "MIZAR_GUARD"
 JOURNAL: Final = "MIZAR_JOURNAL"
 
 BAD_USE, NOT_FLAT, BAD_KEY, NOT_REACHABLE, WAS_SILENT = 2, 3, 4, 5, 124
-SIGNALS: Final = (
-    signal.SIGTERM,
-    signal.SIGINT,
-    signal.SIGHUP,
-    signal.SIGQUIT,
-    signal.SIGUSR1,
-    signal.SIGUSR2,
-)
+_NAMES: Final = ("SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2")
+SIGNALS: Final = tuple(getattr(signal, name) for name in _NAMES if hasattr(signal, name))
 
 # How long the bot has to end by itself once it is told to, and how long its journal may still be held after that.
 _PATIENCE: Final = 10.0
@@ -166,6 +160,9 @@ class Signals:
 
 async def run_guard(command: Sequence[str], strategies: Sequence[int], silence: float | None, keep: bool) -> int:
     """Run the bot until it ends, and see to it that nothing it has opened is left open."""
+    if not hasattr(os, "killpg"):
+        say("nothing is started: this system has no process groups, by which a bot and all that it starts is ended")
+        return BAD_USE
     given = os.environ.pop(JOURNAL, None)  # which is the bot's as long as it runs
     account = await _checked(strategies)
     if isinstance(account, int):
