@@ -10,12 +10,14 @@ import attrs
 from .errors import InvalidInput
 
 
-def _seconds(minimum: float, *, inclusive: bool) -> Any:
+def amount(unit: str, minimum: float, *, inclusive: bool) -> Any:
+    """A validator of a field: a finite number of that unit."""
+
     def check(_: object, field: attrs.Attribute[Any], value: object) -> None:
         number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
         if not number or value < minimum or (value == minimum and not inclusive):  # type: ignore[operator]
             bound = f"{minimum:g} or more" if inclusive else f"more than {minimum:g}"
-            raise InvalidInput(f"{field.name}={value!r} is refused: it must be a finite number of seconds, {bound}")
+            raise InvalidInput(f"{field.name}={value!r} is refused: it must be a finite number of {unit}, {bound}")
 
     return check
 
@@ -39,8 +41,8 @@ def _flag(_: object, field: attrs.Attribute[Any], value: object) -> None:
 
 _LEAST_DEADLINE = 0.05
 
-_positive = _seconds(0, inclusive=False)
-_not_negative = _seconds(0, inclusive=True)
+_positive = amount("seconds", 0, inclusive=False)
+_not_negative = amount("seconds", 0, inclusive=True)
 
 
 @attrs.frozen(kw_only=True)

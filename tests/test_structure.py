@@ -21,6 +21,8 @@ PACKAGE = ROOT / "mizar_async"
 ORDER = [
     "errors",
     "_clock",
+    "_version",
+    "_waiting",
     "_options",
     "replay.loop",
     "_api.checks",

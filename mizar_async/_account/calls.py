@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from decimal import Decimal
 from typing import Any, Final, Protocol
 
@@ -13,6 +12,7 @@ import attrs
 from .._api.endpoints import OPEN_POSITION
 from .._api.trading import ClosedPosition, OpenPosition, Position
 from .._options import Options
+from .._waiting import Waiters, waiting_among, wake_all
 from ..errors import MizarError, NotOpened, OutcomeUnknown
 
 Ending = Position | tuple[ClosedPosition, ...] | MizarError
@@ -58,7 +58,7 @@ class Call:
     abandoned: bool = False
     """True once its caller has gone without the ending; then only `resolve` can hand it over."""
     doubtful: bool = False
-    waiters: list[asyncio.Future[None]] = attrs.field(factory=list)
+    waiters: Waiters = attrs.field(factory=list)
 
     @property
     def is_lost(self) -> bool:
@@ -91,32 +91,14 @@ class Call:
             f"{self.describe()}: {why}{hint}", candidates=candidates, reference=self.number, **self.facts()
         )
 
-    @contextlib.contextmanager
-    def waiting(self) -> Iterator[asyncio.Future[None]]:
+    def waiting(self) -> AbstractContextManager[asyncio.Future[None]]:
         """A future that wakes the caller once the ending is known."""
-        future = asyncio.get_running_loop().create_future()
-        self.waiters.append(future)
-        try:
-            yield future
-        finally:
-            self.waiters.remove(future)
+        return waiting_among(self.waiters)
 
     def settle(self, ending: Ending) -> None:
         """Set the ending and wake who waits, in whichever loop."""
         self.ending = ending
-        for future in list(self.waiters):
-            wake(future)
-
-
-def wake(future: asyncio.Future[None]) -> None:
-    """Wake whoever waits for a future, from any thread."""
-    with contextlib.suppress(RuntimeError):  # its loop has ended, and its caller with it
-        future.get_loop().call_soon_threadsafe(_set, future)
-
-
-def _set(future: asyncio.Future[None]) -> None:
-    if not future.done():
-        future.set_result(None)
+        wake_all(self.waiters)
 
 
 @attrs.define(eq=False)

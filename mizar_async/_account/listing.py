@@ -6,7 +6,7 @@ import asyncio
 import math
 import threading
 
-from .calls import wake
+from .._waiting import Waiters, wake_all
 
 
 class Listing:
@@ -16,7 +16,7 @@ class Listing:
         self._lock = lock
         self._under_way_until = 0.0
         self._reading_since = -math.inf
-        self._awaiting_baseline: list[asyncio.Future[None]] = []
+        self._awaiting_baseline: Waiters = []
         self.has_begun = False
         """True once the baseline was read, or was given up."""
 
@@ -49,6 +49,5 @@ class Listing:
         """The baseline was read, or could not be: whoever waited for it goes on."""
         with self._lock:
             self.has_begun = True
-            for future in self._awaiting_baseline:
-                wake(future)
+            wake_all(self._awaiting_baseline)
             self._awaiting_baseline.clear()

@@ -7,16 +7,16 @@ sent again under its name.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import threading
-from collections.abc import Iterator
+from contextlib import AbstractContextManager
 
 import attrs
 
 from .._api.trading import ClosedPosition, OpenPosition, Position
 from .._journal.entries import OrderData
+from .._waiting import Waiters, waiting_among, wake_all
 from ..errors import InvalidInput, JournalDamaged, MizarError, OutcomeUnknown
-from .calls import OpenCall, pair_of, unseen, wake
+from .calls import OpenCall, pair_of, unseen
 from .positions import Positions
 from .record import Record
 
@@ -34,7 +34,7 @@ class Order:
     """What it opened, as it was last told."""
     refused: MizarError | None = None
     """Why the last who was at work on it has opened nothing."""
-    waiters: list[asyncio.Future[None]] = attrs.field(factory=list)
+    waiters: Waiters = attrs.field(factory=list)
 
     @property
     def is_free(self) -> bool:
@@ -44,15 +44,9 @@ class Order:
         ending = self.call.ending if self.call else None
         return self.call is None or (isinstance(ending, MizarError) and not isinstance(ending, OutcomeUnknown))
 
-    @contextlib.contextmanager
-    def waiting(self) -> Iterator[asyncio.Future[None]]:
+    def waiting(self) -> AbstractContextManager[asyncio.Future[None]]:
         """A future that wakes the caller once nobody is at work on it any more."""
-        future = asyncio.get_running_loop().create_future()
-        self.waiters.append(future)
-        try:
-            yield future
-        finally:
-            self.waiters.remove(future)
+        return waiting_among(self.waiters)
 
 
 class Orders:
@@ -92,8 +86,7 @@ class Orders:
             order.opener, order.refused = None, refused
             if order.is_free:
                 self._by_id.pop(order.ask.client_order_id or "", None)
-            for future in list(order.waiters):
-                wake(future)
+            wake_all(order.waiters)
 
     def sending(self, call: OpenCall) -> None:
         """An attempt of its request is about to leave, or has left in an earlier run."""

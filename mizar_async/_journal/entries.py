@@ -5,6 +5,7 @@ Of a list only what changed is written, and of one that changes nothing and deci
 
 from __future__ import annotations
 
+import typing
 from collections.abc import Iterable
 from typing import Any, Final, NamedTuple, TypeVar
 
@@ -96,26 +97,7 @@ class Body:
     closed: ClosedPosition | None = None
 
 
-_CLASSES: Final[dict[str, type[Any]]] = {
-    kind.__name__: kind
-    for kind in (
-        events.Sending,
-        events.Answered,
-        events.Refused,
-        events.Doubted,
-        events.GaveUp,
-        events.Closing,
-        events.Closed,
-        events.Sweeping,
-        events.Swept,
-        events.Told,
-        events.RunEnded,
-        events.Prolonged,
-        Changed,
-        DoorShut,
-        DoorOpened,
-    )
-}
+_CLASSES: Final[dict[str, type[Any]]] = {kind.__name__: kind for kind in typing.get_args(Written)}
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 

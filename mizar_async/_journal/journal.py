@@ -10,12 +10,10 @@ from __future__ import annotations
 import asyncio
 import copy
 import logging
-import math
 import os
 import threading
 import weakref
 from collections.abc import Callable
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -24,6 +22,9 @@ import attrs
 from .._api.checks import refuse
 from .._clock import Instant, instant
 from .._ledger.events import Prolonged
+from .._options import amount
+from .._version import installed_version
+from .._waiting import Waiters, wake_all
 from ..errors import InvalidInput, JournalInUse, MizarError, NotSent
 from .entries import Entry, OrderData, Row, State, entry_bytes, order_key, plain_bytes
 from .timeline import STEP, shifted, was_stepped
@@ -49,21 +50,15 @@ _LARGEST_ID: Final = 2**63 - 1
 _ENTRIES_PER_STATE: Final = 2000
 
 
-def _days(name: str) -> Callable[[object, object, object], None]:
-    def check(_: object, __: object, value: object) -> None:
-        number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if not number or not 0 <= value < math.inf:  # type: ignore[operator]
-            raise refuse(name, value, "it must be a finite number of days, 0 or more")
-
-    return check
+_days = amount("days", 0, inclusive=True)
 
 
 @attrs.frozen
 class Keeping:
     """For how long what is over is kept, in days."""
 
-    entries: float = attrs.field(default=7.0, validator=_days("journal_days"))
-    orders: float = attrs.field(default=30.0, validator=_days("order_id_days"))
+    journal_days: float = attrs.field(default=7.0, validator=_days)
+    order_id_days: float = attrs.field(default=30.0, validator=_days)
 
 
 @attrs.frozen
@@ -102,7 +97,7 @@ class Journal:
         self._host = host
         self._lock = threading.RLock()
         self._writer: Writer | None = None
-        self._opening: list[asyncio.Future[None]] = []
+        self._opening: Waiters = []
         self.is_open = False
         self.is_inherited = False
         """True in a forked child of the process that has it."""
@@ -177,7 +172,7 @@ class Journal:
         def opened() -> Store:
             if before is not None:
                 before.join()  # it holds the lock, which its end would take from whoever has it then
-            return Store(self.path, self._fingerprint, self._host, version=_version())
+            return Store(self.path, self._fingerprint, self._host, version=installed_version())
 
         def begin(store: Store) -> None:
             try:
@@ -198,7 +193,7 @@ class Journal:
             return self._refusal if isinstance(self._refusal, NotSent) else NotSent(str(self._refusal))
 
         def prune(store: Store, now: Instant) -> None:
-            store.prune(now.wall - self.keeping.entries * DAY, now.wall - self.keeping.orders * DAY)
+            store.prune(now.wall - self.keeping.journal_days * DAY, now.wall - self.keeping.order_id_days * DAY)
 
         writer = self._writer = Writer(opened, begin, failed, prune, after=self._tickets)
         _threads[self.path] = writer.thread
@@ -231,11 +226,7 @@ class Journal:
     def _opened(self) -> None:
         with self._lock:
             waiting, self._opening = self._opening, []
-        for future in waiting:
-            try:
-                future.get_loop().call_soon_threadsafe(_wake, future)
-            except RuntimeError:
-                continue  # its loop has ended, and its caller with it
+        wake_all(waiting)
 
     def inherit(self) -> None:
         """In a forked child: the file is the parent's, and is neither used nor closed here."""
@@ -375,15 +366,3 @@ def _is_uncertain(last: Run, now: Instant) -> bool:
     """Whether the times of the last run can't be compared with ours."""
     drifted = abs((last.instant.wall - last.instant.monotonic) - last.lead) > STEP
     return drifted or was_stepped(last.instant, now)
-
-
-def _wake(future: asyncio.Future[None]) -> None:
-    if not future.done():
-        future.set_result(None)
-
-
-def _version() -> str:
-    try:
-        return version("mizar")
-    except PackageNotFoundError:
-        return "unknown"

@@ -21,29 +21,13 @@ except ImportError:  # Windows
 _LENGTH: Final = 64
 
 
-def lock_path(journal: Path) -> Path:
-    """The file beside a journal."""
-    return journal.with_name(f"{journal.name}-lock")
-
-
 def _line(number: int, pid: int) -> bytes:
     text = f"{number:020d} {pid:010d}"
     return f"{text} {zlib.crc32(text.encode()):08x}\n".encode().ljust(_LENGTH)
 
 
-def read_line(path: Path) -> tuple[int, int] | None:
-    """The highest number that was committed and the process that did so; None if there is no such file yet.
-
-    Raises ValueError for a file that holds anything else.
-    """
-    try:
-        line = path.read_bytes()
-    except FileNotFoundError:
-        return None
-    return _parsed(line) if line else None
-
-
-def _parsed(line: bytes) -> tuple[int, int]:
+def parsed(line: bytes) -> tuple[int, int]:
+    """The highest number that was committed, and the process that did so; ValueError for anything else."""
     text, _, check = line[:_LENGTH].strip().rpartition(b" ")
     if int(check, 16) != zlib.crc32(text):
         raise ValueError("its checksum is wrong")
@@ -58,7 +42,7 @@ class Lock:
         """Raises JournalInUse, NotSent if there can be no such file, JournalDamaged if it is not what it was."""
         if fcntl is None:
             raise NotSent("not sent: a journal needs record locks, which this system does not have")
-        self.path = lock_path(journal)
+        self.path = journal.with_name(f"{journal.name}-lock")
         try:
             self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as failure:
@@ -90,7 +74,7 @@ class Lock:
     def _read(self, journal: Path) -> tuple[int, int] | None:
         line = os.pread(self._file, _LENGTH, 0)
         try:
-            return _parsed(line) if line else None
+            return parsed(line) if line else None
         except ValueError as odd:
             reason = str(odd)
         os.close(self._file)

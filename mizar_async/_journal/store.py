@@ -244,7 +244,7 @@ class Store:
                 raise ValueError(f"the state of strategy {strategy_id} is not what was written")
             upto, run, state = found[1], found[2], read_plain(found[3], State)
         entries, previous = [], upto
-        for row in self.entries(strategy_id, upto):
+        for row in self._entries(strategy_id, upto):
             if row.previous != previous:
                 raise ValueError(f"an entry of strategy {strategy_id} is missing between {previous} and {row.number}")
             previous = row.number
@@ -258,11 +258,9 @@ class Store:
         found = self._db.execute("SELECT at FROM entries ORDER BY number DESC LIMIT 1").fetchone()
         return float(found[0]) if found else 0.0
 
-    def entries(self, strategy_id: int | None = None, after: int = 0) -> Iterator[Row]:
-        """The entries in their order, of a strategy or of all."""
-        where = "" if strategy_id is None else "strategy = ? AND "
-        asked = (after,) if strategy_id is None else (strategy_id, after)
-        for values in self._db.execute(f"SELECT * FROM entries WHERE {where}number > ? ORDER BY number", asked):
+    def _entries(self, strategy_id: int, after: int) -> Iterator[Row]:
+        select = "SELECT * FROM entries WHERE strategy = ? AND number > ? ORDER BY number"
+        for values in self._db.execute(select, (strategy_id, after)):
             row = Row(*values[:-1])
             if values[-1] != _checksum(*values[:-1]):
                 raise ValueError(f"entry {row.number} is not what was written")

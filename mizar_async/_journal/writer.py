@@ -16,6 +16,7 @@ from typing import Final
 import attrs
 
 from .._clock import Instant, instant
+from .._waiting import Waiters, wake_all
 from ..errors import JournalDamaged, NotSent
 from .entries import OrderData, Row, read_plain
 from .store import Batch, Store, explained
@@ -65,7 +66,7 @@ class Writer:
         self._hurry = False
         self._waiting: deque[_Waiting] = deque()
         self._asking: list[_Asking] = []
-        self._leaving: list[asyncio.Future[None]] = []
+        self._leaving: Waiters = []
         self._stop = self._ended = False
         self.committed = after
         """Up to which ticket everything is on disk."""
@@ -242,8 +243,8 @@ class Writer:
             self._ended = True
             waiting, asking = self._waiting, self._asking
             self._waiting, self._asking = deque(), []
-            waiting += [_Waiting(self._tickets + 1, future) for future in self._leaving]  # type: ignore[arg-type]
         self._tell(waiting, [(one, self.failure) for one in asking])
+        wake_all(self._leaving)
 
 
 def _tell(told: list[tuple[asyncio.Future[object], object]]) -> None:

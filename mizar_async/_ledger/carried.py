@@ -87,22 +87,8 @@ class AttemptData:
         return cls(kind=attempt.alike.kind, position=held, **values)
 
     def made(self, alike: Alike) -> Attempt:
-        attempt = Attempt(
-            number=self.number,
-            alike=alike,
-            sequence=self.sequence,
-            floor=self.floor,
-            anchored=self.anchored,
-            sent=self.sent,
-            timeout=self.timeout,
-            settle_time=self.settle_time,
-            lag=self.lag,
-            others_close=self.others_close,
-        )
-        for name in _COPIED:
-            setattr(attempt, name, getattr(self, name))
-        attempt.position = None if self.position is None else self.position.made()
-        return attempt
+        values = {name: getattr(self, name) for name in _COPIED}
+        return Attempt(alike=alike, position=None if self.position is None else self.position.made(), **values)
 
 
 _COPIED: Final = tuple(field.name for field in attrs.fields(AttemptData) if field.name not in {"kind", "position"})

@@ -16,7 +16,6 @@ import ssl
 import urllib.request
 import weakref
 from collections.abc import AsyncGenerator, Callable, Mapping
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
@@ -26,6 +25,7 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from .._api.exchange import Answer, NoAnswer, Request
+from .._version import installed_version
 from ..errors import InvalidInput, MizarError, NotSent
 from .address import Address, ApiKey, is_host, is_loopback
 
@@ -56,7 +56,7 @@ class Wire:
         standing = (
             (b"Host", base.netloc),
             (b"Accept", b"application/json"),
-            (b"User-Agent", f"mizar-python/{_version()}".encode()),
+            (b"User-Agent", f"mizar-python/{installed_version()}".encode()),
             (b"mizar-api-key", key.reveal().encode("ascii")),
         )
         self._connections = None if transport else Connections(address.url, verify)
@@ -120,13 +120,6 @@ class Wire:
         """Close the connections of every loop; a transport that the user passed is the user's to close."""
         if self._connections is not None:
             await self._connections.aclose()
-
-
-def _version() -> str:
-    try:
-        return version("mizar")
-    except PackageNotFoundError:  # a copy that nobody installed, or one frozen into a program
-        return "unknown"
 
 
 def _headers(standing: tuple[tuple[bytes, bytes], ...], length: int | None) -> httpx.Headers:

@@ -77,14 +77,15 @@ class Told:
     def is_silent(self, silence: float) -> bool:
         """Whether a process that was heard before, and lives, was not heard for so long."""
         now = asyncio.get_running_loop().time()
-        for pid in [pid for pid in self.beats if not _lives(pid)]:
+        for pid in [pid for pid in self.beats if not _is_there(os.kill, pid)]:
             del self.beats[pid]
         return any(now - at > silence for at in self.beats.values())
 
 
-def _lives(pid: int) -> bool:
+def _is_there(kill: Callable[[int, int], None], number: int) -> bool:
+    """Whether there is such a process, or such a group."""
     try:
-        os.kill(pid, 0)
+        kill(number, 0)
     except ProcessLookupError:
         return False
     except PermissionError:
@@ -106,13 +107,7 @@ class Group:
     @property
     def is_gone(self) -> bool:
         """Whether nothing of it is left."""
-        try:
-            os.killpg(self.process.pid, 0)
-        except ProcessLookupError:
-            return True
-        except PermissionError:
-            pass
-        return False
+        return not _is_there(os.killpg, self.process.pid)
 
     async def stop(self) -> None:
         """End it: kindly, then not."""

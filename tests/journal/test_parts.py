@@ -30,7 +30,7 @@ from mizar_async._clock import Instant, instant
 from mizar_async._journal import journal as journals
 from mizar_async._journal.entries import Entry
 from mizar_async._journal.journal import NEVER, ON_DISK, Journal, Keeping
-from mizar_async._journal.lock import Lock, read_line
+from mizar_async._journal.lock import Lock, parsed
 from mizar_async._journal.timeline import shifted, was_stepped
 from mizar_async._ledger.events import Closing, Listed, Refused, Row
 from mizar_async._wire.heart import SOCKET, Heart
@@ -157,10 +157,10 @@ def test_a_socket_that_is_not_the_guards_is_not_written_to(
 
 
 def test_a_lock_keeps_how_far_was_written(tmp_path: Path) -> None:
-    assert read_line(tmp_path / "journal-lock") is None
+    assert not (tmp_path / "journal-lock").exists()
     lock = Lock(tmp_path / "journal")
     lock.note(17)
-    assert read_line(tmp_path / "journal-lock") == (17, os.getpid())
+    assert parsed((tmp_path / "journal-lock").read_bytes()) == (17, os.getpid())
     assert lock.is_there()
     (tmp_path / "journal-lock").unlink()
     assert not lock.is_there()

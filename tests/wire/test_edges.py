@@ -14,9 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mizar_async import AsyncMizar, InvalidInput, MizarError, NotSent, Unavailable
+from mizar_async import AsyncMizar, InvalidInput, MizarError, NotSent, Unavailable, _version
 from mizar_async._api.exchange import NoAnswer, Request
-from mizar_async._wire import transport
 from mizar_async._wire.address import Address, ApiKey
 from mizar_async._wire.transport import Wire, proxy_for
 
@@ -81,7 +80,7 @@ async def test_a_copy_that_was_never_installed_works_as_well(monkeypatch: pytest
     def missing(name: str) -> str:
         raise PackageNotFoundError(name)
 
-    monkeypatch.setattr(transport, "version", missing)
+    monkeypatch.setattr(_version, "version", missing)
     async with raw_server(raw.saying(raw.answer())) as server, AsyncMizar(KEY, api_url=server.url) as mizar:
         await mizar.ping()
         assert server.received[0].headers["user-agent"] == "mizar-python/unknown"
