@@ -40,7 +40,7 @@ def named(*names: str) -> list[OpenPosition]:
 
 async def test_recovery_tells_of_earlier_runs_by_their_requests(venue: ScriptedVenue, tmp_path: Path) -> None:
     async with client(venue, tmp_path) as mizar:
-        positions = (await mizar.open_positions(named("a", "b", "c"))).succeeded
+        positions = (await mizar.open_positions(named("a", "b", "c"), max_concurrency=1)).succeeded
         await mizar.close_position(position_id=positions[0].position_id)
         venue.script["open-position"], venue.script["all-open-positions"] = ["lost", "dropped"], [500] * 9
         result = await mizar.with_options(deadline=0.3).open_positions(named("d", "e"), max_concurrency=1)
@@ -57,7 +57,7 @@ async def test_recovery_tells_of_earlier_runs_by_their_requests(venue: ScriptedV
         assert repr(recovery) == "<Recovery: 2 open, 1 closed meanwhile, 1 not opened>"
         with pytest.raises(TypeError):
             bool(recovery)
-        again = await mizar.open_positions(named("a", "b", "c", "d"))
+        again = await mizar.open_positions(named("a", "b", "c", "d"), max_concurrency=1)
         assert [one.position_id for one in again.succeeded] == [1, 2, 3, 4]
     assert venue.opened == 4
 
@@ -116,7 +116,7 @@ async def test_without_a_journal_there_is_nothing_to_recover(venue: ScriptedVenu
 
 async def test_old_events_and_ids_are_forgotten_and_nothing_that_is_open(venue: ScriptedVenue, tmp_path: Path) -> None:
     async with client(venue, tmp_path, journal_days=0, order_id_days=0) as mizar:
-        await mizar.open_positions(named("a", "b"))
+        await mizar.open_positions(named("a", "b"), max_concurrency=1)
         await mizar.close_position(position_id=1)
     kept = read_journal(tmp_path / "journal")
     assert [(entry.client_order_id, entry.end) for entry in kept] == [("b", "open")]
@@ -144,7 +144,7 @@ def test_days_are_a_number(days: Any, tmp_path: Path) -> None:
 
 async def test_a_journal_is_read_while_it_is_written(venue: ScriptedVenue, tmp_path: Path) -> None:
     async with client(venue, tmp_path) as mizar:
-        await mizar.open_positions(named("a", "b"))
+        await mizar.open_positions(named("a", "b"), max_concurrency=1)
         await mizar.close_position(position_id=1)
         await asyncio.sleep(0.2)
         told = [(entry.client_order_id, entry.end) for entry in read_journal(tmp_path / "journal")]
