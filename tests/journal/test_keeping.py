@@ -31,7 +31,7 @@ def venue() -> ScriptedVenue:
 
 
 def client(venue: ScriptedVenue, path: Path, **options: Any) -> AsyncMizar:
-    return venue.client(key=KEY, journal=path / "journal", **{"grace": 0.0, **options})
+    return venue.client(key=KEY, journal=path / "journal", **{"grace": 0.0, "timeout": 1.0, "deadline": 5.0, **options})
 
 
 def named(*names: str) -> list[OpenPosition]:
@@ -43,7 +43,7 @@ async def test_recovery_tells_of_earlier_runs_by_their_requests(venue: ScriptedV
         positions = (await mizar.open_positions(named("a", "b", "c"), max_concurrency=1)).succeeded
         await mizar.close_position(position_id=positions[0].position_id)
         venue.script["open-position"], venue.script["all-open-positions"] = ["lost", "dropped"], [500] * 9
-        result = await mizar.with_options(deadline=0.3).open_positions(named("d", "e"), max_concurrency=1)
+        result = await mizar.with_options(deadline=1.0).open_positions(named("d", "e"), max_concurrency=1)
         assert [type(outcome.error) for outcome in result.outcomes] == [OutcomeUnknown, OutcomeUnknown]
     venue.script.clear()
     venue.open.pop(2)
@@ -69,7 +69,7 @@ async def test_what_earlier_runs_have_in_doubt_is_unresolved_and_can_be_resolved
         await mizar.open_position(**BTC)
         venue.script["open-position"] = ["dropped"]
         with pytest.raises(OutcomeUnknown) as unknown:
-            await mizar.with_options(deadline=0.25).open_position(**BTC)
+            await mizar.with_options(deadline=1.0).open_position(**BTC)
     async with client(venue, tmp_path) as mizar:
         await mizar.ping()
         (error,) = mizar.unresolved()
@@ -101,7 +101,7 @@ async def test_a_reconciliation_waits_for_what_earlier_runs_have_left(venue: Scr
         await mizar.open_position(**BTC)
         venue.script["open-position"], venue.script["all-open-positions"] = ["lost"], [500] * 9
         with pytest.raises(OutcomeUnknown):
-            await mizar.with_options(deadline=0.25, timeout=0.2).open_position(**BTC)
+            await mizar.with_options(deadline=1.0).open_position(**BTC)
     venue.script.clear()
     async with client(venue, tmp_path) as mizar:
         found = await mizar.reconcile(1, [1, 2])

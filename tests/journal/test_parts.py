@@ -47,7 +47,7 @@ def venue() -> ScriptedVenue:
 
 
 def client(venue: ScriptedVenue, path: Path, **options: Any) -> AsyncMizar:
-    return venue.client(key=KEY, journal=path / "journal", **{"grace": 0.0, **options})
+    return venue.client(key=KEY, journal=path / "journal", **{"grace": 0.0, "timeout": 1.0, "deadline": 5.0, **options})
 
 
 # clocks
@@ -78,7 +78,7 @@ async def test_a_clock_that_was_stepped_between_runs_makes_a_doubt_longer_and_ne
         await mizar.open_position(**BTC)
         venue.script["open-position"] = ["dropped"]
         with pytest.raises(OutcomeUnknown):
-            await mizar.with_options(deadline=0.2, timeout=0.1, settle_time=0.5).open_position(**BTC)
+            await mizar.with_options(deadline=1.0, settle_time=0.5).open_position(**BTC)
     monkeypatch.setattr(journals, "instant", lambda: attrs.evolve(instant(), wall=time.time() + step))
     async with client(venue, tmp_path) as mizar:
         began = time.monotonic()
@@ -199,7 +199,7 @@ async def test_what_is_read_of_a_journal_tells_of_doubts(venue: ScriptedVenue, t
         venue.script["open-position"] = ["works", 422, "dropped"]
         await mizar.open_positions(requests[:3], max_concurrency=1)
         venue.script["open-position"] = ["dropped"]
-        await mizar.with_options(deadline=0.2, settle_time=20).open_positions(requests[3:4])
+        await mizar.with_options(deadline=1.0, settle_time=20).open_positions(requests[3:4])
         venue.script["all-open-positions"] = [500] * 99
         killed = as_a_kill_leaves_it(tmp_path)
     ends = {entry.client_order_id: entry.end for entry in read_journal(killed / "journal")}
