@@ -39,7 +39,7 @@ from ._writes.bulk import Bulk, Progress, Requests, gather, stream
 from ._writes.close_all import ClosingAll
 from ._writes.closes import Closing, close_alone
 from ._writes.flatten import Flattener
-from ._writes.opens import Opening, open_alone
+from ._writes.opens import Opening, look_ahead, open_alone
 from ._writes.recovering import recover, settle_earlier_runs
 from ._writes.signals import end_guards_of
 from ._writes.view import Place, View
@@ -329,6 +329,7 @@ class AsyncMizar:
             max_concurrency=max_concurrency,
             deadline=deadline,
             stop_on_error=stop_on_error,
+            look_ahead=self._look_ahead,
         )
         return await gather(bulk, on_progress, into)
 
@@ -363,7 +364,10 @@ class AsyncMizar:
 
         A slow consumer slows the sending. What opened and was not taken from the iterator is reported as unclaimed.
         """
-        return stream(Bulk(requests, check_open, self._start_open, max_concurrency=max_concurrency))
+        bulk: Bulk[OpenPosition, Position] = Bulk(
+            requests, check_open, self._start_open, max_concurrency=max_concurrency, look_ahead=self._look_ahead
+        )
+        return stream(bulk)
 
     def stream_close_positions(
         self, position_ids: Requests[int], *, max_concurrency: int = 64
@@ -512,6 +516,9 @@ class AsyncMizar:
 
     def _start_open(self, ask: OpenPosition, left: float, place: Place) -> Opening:
         return Opening(self._view.within(left), ask, place)
+
+    async def _look_ahead(self, asks: list[OpenPosition]) -> None:
+        await look_ahead(self._view, asks)
 
     def _start_close(self, position_id: int, left: float, place: Place) -> Closing:
         return Closing(self._view.within(left), ClosePosition(position_id), place)

@@ -24,6 +24,11 @@ def loop_time() -> float:
     return asyncio.get_running_loop().time()
 
 
+def monotonic() -> float:
+    """The same in any thread, as far as its loops have the clock that loops have."""
+    return time.monotonic()
+
+
 @attrs.frozen
 class Instant:
     """One moment by several clocks, in seconds."""

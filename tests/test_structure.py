@@ -46,6 +46,7 @@ ORDER = [
     "_ledger.server_clock",
     "_journal.entries",
     "_journal.lock",
+    "_journal.tables",
     "_journal.timeline",
     "_journal.store",
     "_journal.writer",

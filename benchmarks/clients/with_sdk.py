@@ -21,7 +21,8 @@ from mizar_async._api.codec import read
 from mizar_async._api.endpoints import OPEN_POSITIONS
 from mizar_async._clock import instant
 from mizar_async._journal.entries import Entry, OrderData, Row, State, entry_bytes, order_key, plain_bytes
-from mizar_async._journal.store import Batch, Store
+from mizar_async._journal.store import Store
+from mizar_async._journal.tables import TICKS, Batch
 from mizar_async._ledger import events
 from mizar_async._ledger.ledger import Ledger
 from mizar_async._wire.address import Address, ApiKey
@@ -207,7 +208,7 @@ def fill_journal(port: int, path: str, count: int) -> None:
     """Write a journal of so many positions that were opened under a name, and closed, as the SDK would have."""
     address = Address.find(f"http://127.0.0.1:{port}").url
     store = Store(Path(path), ApiKey(_key_of(path)).fingerprint(), address, version="bench")
-    run, now = store.begin_run(instant(), 0.0), time.time()
+    run, now = store.begin_run(instant(), 0.0), int(time.time() * TICKS)
     number = 0
     for first in range(0, count, 5000):
         batch = Batch()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Collection
 from contextlib import AbstractContextManager
 
 import attrs
@@ -58,23 +59,27 @@ class Orders:
         self._strategy_id = strategy_id
         self._record = record
         self._by_id: dict[str, Order] = {}
-        self._dropped = 0
-        """How many are on disk alone by now: who has looked before may not know of them."""
+        self._unused: set[str] = set()
+        """Ids that stand for nothing on disk, and were not used since that was seen."""
+        self._looking = 0
+        self._dropped: set[str] = set()
+        """Ids that are on disk alone since the first of those began who are looking now."""
         self._of_position: dict[int, Order] = {}
 
-    def claim(self, ask: OpenPosition, opener: object, looked_up: int) -> Order | None:
+    def claim(self, ask: OpenPosition, opener: object) -> Order | None:
         """The order that a request names; it is for `opener` to open it if it is the order's.
 
-        None if others were dropped since it was `looked_up`: look again. Raises InvalidInput if the id stands for
-        something else.
+        None if the id has to be looked up first. Raises InvalidInput if it stands for something else.
         """
-        assert ask.client_order_id is not None
+        name = ask.client_order_id
+        assert name is not None
         with self._lock:
-            order = self._by_id.get(ask.client_order_id)
-            if order is None and looked_up != self._dropped:
-                return None
+            order = self._by_id.get(name)
             if order is None:
-                order = self._by_id[ask.client_order_id] = Order(ask)
+                if self._record is not None and name not in self._unused:
+                    return None
+                self._unused.discard(name)
+                order = self._by_id[name] = Order(ask)
             if order.is_free:
                 order.ask, order.opener, order.call, order.refused = ask, opener, None, None
             _check_same(order.ask, ask)
@@ -138,31 +143,54 @@ class Orders:
             self._write(order)
             if self._record is not None and order.opener is None and not order.waiters:  # it is on disk
                 del self._of_position[closed.position_id]
-                self._by_id.pop(order.ask.client_order_id or "", None)
-                self._dropped += 1
+                name = order.ask.client_order_id or ""
+                self._by_id.pop(name, None)
+                if self._looking:
+                    self._dropped.add(name)
 
-    async def look_up(self, ask: OpenPosition, patience: float) -> int:
-        """Know what an id stands for that was used before, as far as it is on disk; what it gives is for `claim`.
+    async def look_up(self, names: Collection[str], patience: float) -> None:
+        """Know what ids stand for that were used before, as far as they are on disk, so that they can be claimed.
 
-        Raises NotSent if nobody can tell within `patience` seconds.
+        Raises NotSent if nobody can tell within `patience` seconds, or only that one was sent.
         """
-        assert ask.client_order_id is not None
-        dropped = self._dropped
-        if self._record is None or ask.client_order_id in self._by_id:
-            return dropped
-        found = await self._record.journal.find(self._strategy_id, ask.client_order_id, patience)
+        record = self._record
+        names = [name for name in names if name not in self._by_id and name not in self._unused]
+        if record is None or not names:
+            return
         with self._lock:
-            if found is None or found.free or ask.client_order_id in self._by_id:
-                return dropped
-            self._by_id[ask.client_order_id] = Order(found.ask, position=found.closed or found.position)
-        if found.closed is None and found.position is None:
-            self._by_id.pop(ask.client_order_id, None)
+            self._looking += 1
+        try:
+            found = await record.journal.find(self._strategy_id, names, patience)
+        except BaseException:
+            self._looked()
+            raise
+        with self._lock:
+            dropped = self._looked()
+            for name in names:
+                if name not in self._by_id and name not in dropped:
+                    self._known(name, found.get(name), record)
+
+    def _looked(self) -> set[str]:
+        """One look-up less is under way; gives the ids that may have been dropped since it began."""
+        with self._lock:
+            dropped = self._dropped
+            self._looking -= 1
+            if not self._looking:
+                self._dropped = set()
+            return dropped
+
+    def _known(self, name: str, found: OrderData | None, record: Record) -> None:
+        """What stands on disk under an id that nobody uses now."""
+        if found is None or found.free:
+            self._unused.add(name)
+        elif found.closed is not None or found.position is not None:
+            self._by_id[name] = Order(found.ask, position=found.closed or found.position)
+        else:
             raise JournalDamaged(
-                f"not sent: client_order_id={ask.client_order_id!r} was sent before, and the journal does not tell "
+                f"not sent: client_order_id={name!r} was sent before, and the journal does not tell "
                 "what became of it: look at the positions of the server",
-                file=str(self._record.journal.path),
+                file=str(record.journal.path),
             )
-        return dropped
 
     def _write(self, order: Order) -> None:
         if self._record is None or self._record.is_folding or order.call is None:

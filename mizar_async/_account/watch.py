@@ -217,9 +217,9 @@ class Watch:
 
     def _is_gone(self, position_id: int) -> None:
         """It was closed by somebody else, as far as lists show."""
-        position = self.shared.positions.gone(position_id)
+        position = self.shared.positions.gone(position_id) or self.orders.closed_as(position_id)
         self.shared.left_behind.claimed(position_id)
-        if position is not None:
+        if position is not None and not isinstance(position, ClosedPosition):
             self.orders.closed(unseen(position))
         if self.record is not None:
             self.record.owned.pop(position_id, None)

@@ -217,7 +217,7 @@ class Row(NamedTuple):
     strategy: int
     previous: int
     run: int
-    at: float
+    at: int
     event: str
     attempt: int | None
     position: int | None

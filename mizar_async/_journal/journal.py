@@ -13,20 +13,21 @@ import logging
 import os
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Collection
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Final
 
 import attrs
 
 from .._api.checks import refuse
-from .._clock import Instant, instant
+from .._clock import Instant, instant, monotonic
 from .._ledger.events import Prolonged
 from .._options import amount
 from .._version import installed_version
 from .._waiting import Waiters, wake_all
 from ..errors import InvalidInput, JournalInUse, MizarError, NotSent
 from .entries import Entry, OrderData, Row, State, entry_bytes, order_key, plain_bytes
+from .tables import TICKS
 from .timeline import STEP, shifted, was_stepped
 
 if TYPE_CHECKING:
@@ -41,8 +42,6 @@ ON_DISK: Final = 0
 
 NEVER: Final = -1
 """The ticket of what is not written at all."""
-
-T = TypeVar("T")
 
 _LARGEST_ID: Final = 2**63 - 1
 
@@ -195,7 +194,7 @@ class Journal:
         def prune(store: Store, now: Instant) -> None:
             store.prune(now.wall - self.keeping.journal_days * DAY, now.wall - self.keeping.order_id_days * DAY)
 
-        writer = self._writer = Writer(opened, begin, failed, prune, after=self._tickets)
+        writer = self._writer = Writer(opened, begin, failed, prune, self._slow, after=self._tickets)
         _threads[self.path] = writer.thread
         writer.thread.start()
 
@@ -291,8 +290,8 @@ class Journal:
             self._since_state[strategy_id] = self._since_state.get(strategy_id, 0) + 1
             if position is not None and position > _LARGEST_ID:
                 position = None
-            when = instant().wall if at is None else at + self._offset
-            row = Row(number, strategy_id, previous, self.run, when, entry.name, attempt, position, data)
+            when = (monotonic() if at is None else at) + self._offset
+            row = Row(number, strategy_id, previous, self.run, int(when * TICKS), entry.name, attempt, position, data)
             self._tickets = writer.put(row)
             return self._tickets
 
@@ -312,16 +311,16 @@ class Journal:
         writer = self._writer
         if writer is not None and self.accepts and order.ask.client_order_id is not None:
             key = order_key(order.strategy_id, order.ask.client_order_id)
-            writer.put(order=(key, instant().wall, plain_bytes(order)))
+            writer.put(order=(key, int((monotonic() + self._offset) * TICKS), plain_bytes(order)))
 
-    async def kept(self, ticket: int, patience: float) -> NotSent | None:
-        """Wait until what was given out under a ticket is on disk; or why it is not, after `patience` seconds."""
+    def kept(self, ticket: int, patience: float) -> Awaitable[NotSent | None]:
+        """Done when what was given out under a ticket is on disk; or why it is not, after `patience` seconds."""
         writer = self._writer
-        if ticket == ON_DISK:
-            return None
-        if writer is None or ticket == NEVER:
-            return NotSent(f"not sent: the journal {self.path} was closed")
-        return await _in_time(writer.wait(ticket), patience, self._slow())
+        if writer is not None and ticket > ON_DISK:
+            return writer.wait(ticket, patience)
+        known: asyncio.Future[NotSent | None] = asyncio.get_running_loop().create_future()
+        known.set_result(None if ticket == ON_DISK else NotSent(f"not sent: the journal {self.path} was closed"))
+        return known
 
     def is_kept(self, ticket: int) -> bool:
         """Whether that is on disk."""
@@ -330,36 +329,23 @@ class Journal:
     def _slow(self) -> NotSent:
         return NotSent(f"not sent: the disk of the journal {self.path} took too long")
 
-    async def find(self, strategy_id: int, client_order_id: str, patience: float) -> OrderData | None:
-        """What an id stands for that no call of this process has used; raises NotSent where nobody can tell in time."""
+    async def find(self, strategy_id: int, names: Collection[str], patience: float) -> dict[str, OrderData]:
+        """What client order ids stand for, as far as they were used; raises NotSent where nobody can tell in time."""
         self.check()
         writer = self._writer
         if writer is None:
             raise NotSent(f"not sent: the journal {self.path} was closed")
-        found = await _in_time(writer.ask(order_key(strategy_id, client_order_id)), patience, self._slow())
+        keys = {order_key(strategy_id, name): name for name in names}
+        found = await writer.ask(list(keys), patience)
         if isinstance(found, NotSent):
             raise copy.copy(found)
-        return found
+        return {keys[key]: order for key, order in found.items()}
 
     def warn_once(self, failure: MizarError) -> None:
         """Say that closes go on though they can't be written."""
         if not self._warned:
             self._warned = True
             log.warning("closes go on, though the journal can't have them: %s", failure)
-
-
-async def _in_time(answer: asyncio.Future[T], patience: float, otherwise: NotSent) -> T | NotSent:
-    # By hand: what asyncio has for this takes as long as the commit's share of a call.
-    timer = asyncio.get_running_loop().call_later(max(0.0, patience), _give_up, answer, otherwise)
-    try:
-        return await answer
-    finally:
-        timer.cancel()
-
-
-def _give_up(answer: asyncio.Future[Any], otherwise: NotSent) -> None:
-    if not answer.done():
-        answer.set_result(otherwise)
 
 
 def _is_uncertain(last: Run, now: Instant) -> bool:

@@ -16,6 +16,7 @@ from .._api.trading import OpenPosition, Position
 from .._ledger import events
 from ..errors import InvalidInput, JournalDamaged
 from .entries import Entry, OrderData, Row, State, read_entry, read_plain
+from .tables import TICKS, read_row
 
 End = Literal["sent", "in doubt", "open", "closed", "not opened", "unknown"]
 
@@ -75,7 +76,7 @@ class _Reading:
 
     def _rows(self) -> Iterator[Row]:
         for values in self._db.execute("SELECT * FROM entries ORDER BY number"):
-            yield Row(*values[:-1])
+            yield read_row(values)
 
     def _take_state(self, strategy_id: int, state: State) -> None:
         self._positions |= {position.position_id: position for position in state.positions}
@@ -100,7 +101,7 @@ class _Reading:
         self._positions |= {position.position_id: position for position in entry.positions}
         match entry.event:
             case events.Sending(attempt=number) if entry.request is not None:
-                sent_at = datetime.fromtimestamp(row.at, UTC)
+                sent_at = datetime.fromtimestamp(row.at / TICKS, UTC)
                 self._found[number] = JournalEntry(row.strategy, entry.request, sent_at, "sent")
             case events.Doubted(attempt=number):
                 self._end(number, "in doubt")

@@ -1,8 +1,8 @@
 """The file of a journal: SQLite, written by one thread of one process.
 
 Whatever is read was written so, or is called damaged. Entries are numbered, each names the one before it of its
-strategy, and carries a checksum; a client order id names the next one in their order, so that an id that is not found
-is certainly not there. How far it was written stands in a file beside it as well, since SQLite drops the end of a
+strategy, and carries a checksum; client order ids name their neighbours, so that one that is not found is certainly
+not there. How far it was written stands in a file beside it as well, since SQLite drops the end of a
 garbled log in silence.
 """
 
@@ -13,8 +13,7 @@ import json
 import os
 import socket
 import sqlite3
-import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,37 +23,15 @@ from .._clock import Instant
 from ..errors import InvalidInput, JournalDamaged, NotSent
 from .entries import RULES, Entry, OrderData, Row, State, read_entry, read_plain
 from .lock import Lock, is_file
+from .tables import FIND, READY, SCHEMA, TICKS, WRITE, Batch, checksum, read_row, written
 
 FORMAT: Final = 1
 
-_SCHEMA: Final = """
-CREATE TABLE journal (
-    one INTEGER PRIMARY KEY CHECK (one = 1), format INTEGER, rules INTEGER, fingerprint TEXT, host TEXT,
-    last INTEGER, runs INTEGER, strategies INTEGER, checksum INTEGER
-);
-CREATE TABLE runs (
-    run INTEGER PRIMARY KEY, host TEXT, pid INTEGER, version TEXT, began REAL, beat REAL, ended REAL,
-    monotonic REAL, wall REAL, unstepped REAL, boot TEXT, lead REAL, offset REAL, checksum INTEGER
-);
-CREATE TABLE entries (
-    number INTEGER PRIMARY KEY, strategy INTEGER, previous INTEGER, run INTEGER, at REAL, event TEXT,
-    attempt INTEGER, position INTEGER, data BLOB, checksum INTEGER
-);
-CREATE INDEX entries_of_strategy ON entries (strategy, number);
-CREATE UNIQUE INDEX told_once ON entries (attempt) WHERE event = 'Told';
-CREATE UNIQUE INDEX told_to_one ON entries (position) WHERE event = 'Told' AND position IS NOT NULL;
-CREATE TABLE heads (strategy INTEGER PRIMARY KEY, last INTEGER, checksum INTEGER);
-CREATE TABLE states (strategy INTEGER PRIMARY KEY, upto INTEGER, run INTEGER, data BLOB, checksum INTEGER);
-CREATE TABLE orders (id TEXT PRIMARY KEY, next TEXT, at REAL, data BLOB, checksum INTEGER) WITHOUT ROWID;
-CREATE INDEX orders_by_time ON orders (at);
-CREATE TRIGGER nothing_new_of_a_run_that_ended BEFORE INSERT ON entries
-WHEN NEW.event IN ('Sending', 'Told') AND (SELECT ended FROM runs WHERE run = NEW.run) IS NOT NULL
-BEGIN SELECT RAISE(ABORT, 'the run has ended'); END;
-"""
+_BEAT: Final = 1.0
+"""Seconds after which a run writes again that it lives."""
 
-
-def _checksum(*values: object) -> int:
-    return zlib.crc32(repr(values).encode())
+_RECENT: Final = 0.1
+"""Seconds that are far more than what two changes of a folder may be apart to have the same time."""
 
 
 @attrs.frozen
@@ -92,11 +69,11 @@ class Run:
             self.lead,
             self.offset,
         )
-        return *values, _checksum(*values)
+        return *values, checksum(*values)
 
     @classmethod
     def of(cls, values: Sequence[Any]) -> Run:
-        if values[-1] != _checksum(*values[:-1]):
+        if values[-1] != checksum(*values[:-1]):
             raise ValueError("the row of a run is not what was written")
         run, host, pid, version, began, beat, ended, monotonic, wall, steady, boot, lead, offset, _ = values
         return cls(run, host, pid, version, began, beat, ended, Instant(monotonic, wall, steady, boot), lead, offset)
@@ -112,25 +89,6 @@ class Strategy:
     run: int
     entries: list[tuple[int, Entry]]
     """With the run that wrote each."""
-
-
-@attrs.define
-class Batch:
-    """What is committed together."""
-
-    rows: list[Row] = attrs.field(factory=list)
-    orders: dict[str, tuple[float, bytes]] = attrs.field(factory=dict)
-    states: dict[int, tuple[int, bytes]] = attrs.field(factory=dict)
-    """By strategy: up to which entry the state stands, and its bytes."""
-
-    def add(self, later: Batch) -> None:
-        """Have what came later committed with it."""
-        self.rows += later.rows
-        self.orders |= later.orders
-        self.states |= later.states
-
-    def __bool__(self) -> bool:
-        return bool(self.rows or self.orders or self.states)
 
 
 class Store:
@@ -155,8 +113,11 @@ class Store:
             if not self._lock.highest and not self._db.execute("SELECT 1 FROM sqlite_master").fetchone():
                 self._create(fingerprint, host)
             self._check(fingerprint, host)
+            for statement in READY:
+                self._db.execute(statement)
             self._version = version
             self._known: dict[Path, os.stat_result] = {}
+            self._folder_changed = 0.0
         except BaseException:
             self._db.close()
             raise
@@ -178,20 +139,19 @@ class Store:
 
     def _create(self, fingerprint: str, host: str) -> None:
         with self._transaction():
-            for statement in _SCHEMA.split(";\n"):
+            for statement in SCHEMA:
                 self._db.execute(statement)
-            self._db.execute("INSERT INTO orders VALUES ('', '', 0, x'', ?)", (_checksum("", "", 0.0, b""),))
-            self._write_head(fingerprint, host, 0, 0, 0)
+            self._write_head(fingerprint, host, 0, 0)
 
-    def _write_head(self, fingerprint: str, host: str, last: int, runs: int, strategies: int) -> None:
-        values = (1, FORMAT, RULES, fingerprint, host, last, runs, strategies)
-        self._db.execute("INSERT OR REPLACE INTO journal VALUES (?,?,?,?,?,?,?,?,?)", (*values, _checksum(*values)))
+    def _write_head(self, fingerprint: str, host: str, runs: int, strategies: int) -> None:
+        values = (1, FORMAT, RULES, fingerprint, host, runs, strategies)
+        self._db.execute("INSERT OR REPLACE INTO journal VALUES (?,?,?,?,?,?,?,?)", (*values, checksum(*values)))
 
     def _check(self, fingerprint: str, host: str) -> None:
         found = self._db.execute("SELECT * FROM journal").fetchall()
-        if len(found) != 1 or found[0][-1] != _checksum(*found[0][:-1]):
+        if len(found) != 1 or found[0][-1] != checksum(*found[0][:-1]):
             raise ValueError("its head is not what was written")
-        _, form, rules, key, place, self.last, self.runs, self._strategies, _ = found[0]
+        _, form, rules, key, place, self.runs, strategies, _ = found[0]
         if form > FORMAT or rules > RULES:
             raise InvalidInput(
                 f"journal={str(self.path)!r} is refused: a newer version of this SDK has written it "
@@ -203,6 +163,10 @@ class Store:
                 "a journal belongs to one key at one host"
             )
         self._fingerprint, self._host = key, place
+        (self.last,) = self._db.execute("SELECT coalesce(max(number), 0) FROM entries").fetchone()
+        self._strategies = {one for (one,) in self._db.execute("SELECT strategy FROM heads")}
+        if len(self._strategies) != strategies:
+            raise ValueError("what it knows of its strategies is not what was written")
         if self._lock.highest is None:
             raise ValueError(f"{self._lock.path} is gone, which tells how far it was written")
         if self._lock.highest > self.last:
@@ -231,7 +195,7 @@ class Store:
     def strategies(self) -> list[Strategy]:
         """What is to be folded."""
         heads = self._db.execute("SELECT strategy, last, checksum FROM heads ORDER BY strategy").fetchall()
-        if len(heads) != self._strategies or any(check != _checksum(one, last) for one, last, check in heads):
+        if any(check != checksum(one, last) for one, last, check in heads):
             raise ValueError("what it knows of its strategies is not what was written")
         return [self._strategy(strategy_id, last) for strategy_id, last, _ in heads]
 
@@ -240,7 +204,7 @@ class Store:
         found = self._db.execute(select, (strategy_id,)).fetchone()
         upto, run, state = 0, 0, None
         if found is not None:
-            if found[-1] != _checksum(*found[:-1]):
+            if found[-1] != checksum(*found[:-2], data=found[-2]):
                 raise ValueError(f"the state of strategy {strategy_id} is not what was written")
             upto, run, state = found[1], found[2], read_plain(found[3], State)
         entries, previous = [], upto
@@ -256,36 +220,30 @@ class Store:
     def latest(self) -> float:
         """The time of the last entry, on the timeline."""
         found = self._db.execute("SELECT at FROM entries ORDER BY number DESC LIMIT 1").fetchone()
-        return float(found[0]) if found else 0.0
+        return float(found[0] + 1) / TICKS if found else 0.0
 
     def _entries(self, strategy_id: int, after: int) -> Iterator[Row]:
         select = "SELECT * FROM entries WHERE strategy = ? AND number > ? ORDER BY number"
         for values in self._db.execute(select, (strategy_id, after)):
-            row = Row(*values[:-1])
-            if values[-1] != _checksum(*values[:-1]):
+            row = read_row(values)
+            if values[-2] != checksum(*values[:-2], data=row.data):
                 raise ValueError(f"entry {row.number} is not what was written")
             yield row
 
-    def find(self, keys: Sequence[str]) -> dict[str, OrderData]:
+    def find(self, keys: Collection[str]) -> dict[str, OrderData]:
         """The orders that stand under these keys; that the others are not there is certain."""
         found = {}
-        for key, (one, following, _, data) in zip(keys, self._before(keys), strict=True):
+        # In one row: each lets go of the interpreter, and has to wait to have it again.
+        (rows,) = self._db.execute(FIND, (json.dumps(list(keys)),)).fetchone()
+        rows = json.loads(rows)
+        for key, one, following, back, at, check, data in rows:
             if one == key:
-                found[key] = read_plain(data, OrderData)
-            elif following and following <= key:
+                found[key] = _order(key, at, check, bytes.fromhex(data))
+            elif back != one or "" < following <= key:
                 raise ValueError("client order ids are missing")
+        if len(rows) != len(keys):
+            raise ValueError("client order ids are missing")
         return found
-
-    def _before(self, keys: Sequence[str]) -> list[tuple[str, str, float, bytes]]:
-        """For each key the order under it, or the last one before it."""
-        rows = self._db.execute(
-            "SELECT o.id, o.next, o.at, o.data, o.checksum FROM json_each(?) AS k JOIN orders AS o "
-            "ON o.id = (SELECT id FROM orders WHERE id <= k.value ORDER BY id DESC LIMIT 1) ORDER BY k.key",
-            (json.dumps(list(keys)),),
-        ).fetchall()
-        if len(rows) != len(keys) or any(row[-1] != _checksum(*row[:-1]) for row in rows):
-            raise ValueError("what it knows of client order ids is not what was written")
-        return [row[:-1] for row in rows]
 
     # writing
 
@@ -300,7 +258,7 @@ class Store:
                 if other.ended is None:
                     self._write_run(attrs.evolve(other, ended=at))
             self._write_run(run)
-            self._write_head(self._fingerprint, self._host, self.last, number, self._strategies)
+            self._write_head(self._fingerprint, self._host, number, len(self._strategies))
         self.runs, self._run = number, run
         self._known = {one: one.stat() for one in (self.path, self._log)}
         return number
@@ -310,74 +268,43 @@ class Store:
 
     def commit(self, batch: Batch, instant: Instant, *, ended: bool = False) -> None:
         """Write it all, or nothing. What was written before is not written again."""
-        self._check_there()
-        at = instant.wall
-        self._run = attrs.evolve(self._run, beat=at, instant=instant, ended=at if ended else None)
-        last = max((row.number for row in batch.rows), default=self.last)
-        heads: dict[int, int] = {}
-        for row in batch.rows:
-            heads[row.strategy] = max(row.number, heads.get(row.strategy, 0))
-        strategies = self._strategies
-        with self._transaction():
-            self._insert(
-                "INSERT INTO entries",
-                10,
-                [(*row, _checksum(*row)) for row in batch.rows],
-                "ON CONFLICT (number) DO NOTHING",
-            )
-            if heads:
-                known = ",".join(map(str, heads))
-                count = self._db.execute(f"SELECT count(*) FROM heads WHERE strategy IN ({known})").fetchone()[0]
-                strategies += len(heads) - count
-                rows = [(strategy, number, _checksum(strategy, number)) for strategy, number in heads.items()]
-                self._insert("INSERT OR REPLACE INTO heads", 3, rows)
-            self._write_orders(batch.orders)
+        self._check_there(instant.wall)
+        heads = {row.strategy: row.number for row in batch.rows}
+        new = heads.keys() - self._strategies
+        beats = ended or abs(instant.wall - self._run.beat) >= _BEAT
+        with self._transaction() if beats or new or batch.states else contextlib.nullcontext():
+            if batch.rows or batch.orders:
+                self._db.execute(WRITE, written(batch.rows, heads, batch.orders))
             for strategy_id, (upto, data) in batch.states.items():
-                values = (strategy_id, upto, self._run.run, data)
-                self._db.execute("INSERT OR REPLACE INTO states VALUES (?,?,?,?,?)", (*values, _checksum(*values)))
-            self._write_run(self._run)
-            self._write_head(self._fingerprint, self._host, max(last, self.last), self.runs, strategies)
-        self._strategies, self.last = strategies, max(last, self.last)
+                values = (strategy_id, upto, self._run.run)
+                self._db.execute(
+                    "INSERT OR REPLACE INTO states VALUES (?,?,?,?,?)", (*values, data, checksum(*values, data=data))
+                )
+            if beats:
+                at = instant.wall
+                self._run = attrs.evolve(self._run, beat=at, instant=instant, ended=at if ended else None)
+                self._write_run(self._run)
+            if new:
+                self._write_head(self._fingerprint, self._host, self.runs, len(self._strategies | new))
+        self._strategies |= new
+        self.last = max(self.last, *heads.values(), 0)
         self._lock.note(self.last)
 
-    def _write_orders(self, orders: dict[str, tuple[float, bytes]]) -> None:
-        if not orders:
-            return
-        keys = sorted(orders)
-        changed: dict[str, tuple[str, float, bytes]] = {}
-        new = ""
-        for key, (one, following, at, data) in zip(keys, self._before(keys), strict=True):
-            if one == key:
-                changed[key] = following, *orders[key]
-                continue
-            before = max(one, new)  # which may be one of those that are added now
-            known = changed.get(before, (following, at, data))
-            changed[before] = key, *known[1:]
-            changed[key] = known[0], *orders[key]
-            new = key
-        rows = [(key, *values, _checksum(key, *values)) for key, values in changed.items()]
-        self._insert("INSERT OR REPLACE INTO orders", 5, rows)
-
-    def _insert(self, into: str, columns: int, rows: Sequence[tuple[Any, ...]], conflict: str = "") -> None:
-        """Insert many rows by few statements: each lets go of the interpreter, and has to wait to have it again."""
-        at, places = 0, "(" + ",".join("?" * columns) + ")"
-        while at < len(rows):
-            many = min(1 << ((len(rows) - at).bit_length() - 1), 2048)
-            values = [value for row in rows[at : at + many] for value in row]
-            self._db.execute(f"{into} VALUES {','.join([places] * many)} {conflict}", values)
-            at += many
-
-    def _check_there(self) -> None:
+    def _check_there(self, now: float) -> None:
         """Raise OSError where what is written would be found by nobody."""
+        changed = self.path.parent.stat().st_mtime
+        if changed == self._folder_changed and abs(now - changed) > _RECENT:
+            return  # one look in place of four
         here = self._lock.is_there() and all(is_file(path, known) for path, known in self._known.items())
         if not here:
             raise OSError("the file, or one beside it, is gone, or was replaced")
+        self._folder_changed = changed
 
     def prune(self, entries_before: float, orders_before: float) -> None:
         """Forget old entries that no state needs, old orders that are over, and runs without entries."""
         with self._transaction():
             self._db.execute(
-                "DELETE FROM entries WHERE number < ? AND number <= coalesce("
+                "DELETE FROM entries WHERE number < min(?, (SELECT max(number) FROM entries)) AND number <= coalesce("
                 "(SELECT upto FROM states WHERE states.strategy = entries.strategy), 0)",
                 (self._first_since(entries_before),),
             )
@@ -386,10 +313,10 @@ class Store:
                 "coalesce((SELECT min(run) FROM states), ?))",
                 (entries_before, self.runs, self.runs, self.runs),
             )
-            old = self._db.execute("SELECT id, data FROM orders WHERE at < ? AND id != ''", (orders_before,)).fetchall()
-            for key, data in old:
-                if _is_over(read_plain(data, OrderData)):
-                    self._drop_order(key)
+            select = "SELECT id, at, checksum, data FROM orders WHERE at < ?"
+            for key, *known in self._db.execute(select, (orders_before * TICKS,)).fetchall():
+                if _is_over(_order(key, *known)):
+                    self._db.execute("DELETE FROM orders WHERE id = ?", (key,))
 
     def _first_since(self, at: float) -> int:
         """The number of the first entry since a time, found by halves: their times grow."""
@@ -399,25 +326,23 @@ class Store:
             found = self._db.execute(
                 "SELECT at FROM entries WHERE number >= ? ORDER BY number LIMIT 1", (middle,)
             ).fetchone()
-            if found is None or found[0] >= at:
+            if found is None or found[0] >= at * TICKS:
                 beyond = middle
             else:
                 first = middle + 1
         return int(first)
-
-    def _drop_order(self, key: str) -> None:
-        before = self._db.execute("SELECT id, at, data FROM orders WHERE id < ? ORDER BY id DESC LIMIT 1", (key,))
-        one, at, data = before.fetchone()
-        following = self._db.execute("SELECT next FROM orders WHERE id = ?", (key,)).fetchone()[0]
-        self._db.execute("DELETE FROM orders WHERE id = ?", (key,))
-        values = (one, following, at, data)
-        self._db.execute("INSERT OR REPLACE INTO orders VALUES (?,?,?,?,?)", (*values, _checksum(*values)))
 
     def close(self) -> None:
         """Close the file, and let another process have it."""
         with contextlib.suppress(sqlite3.Error):
             self._db.close()
         self._lock.release()
+
+
+def _order(key: str, at: int, check: int, data: bytes) -> OrderData:
+    if check != checksum(key, at, data=data):
+        raise ValueError("what it knows of client order ids is not what was written")
+    return read_plain(data, OrderData)
 
 
 def _is_over(order: OrderData) -> bool:

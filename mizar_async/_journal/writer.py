@@ -11,15 +11,16 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 import attrs
 
 from .._clock import Instant, instant
-from .._waiting import Waiters, wake_all
+from .._waiting import Patience, Waiters, wake_all
 from ..errors import JournalDamaged, NotSent
 from .entries import OrderData, Row, read_plain
-from .store import Batch, Store, explained
+from .store import Store, explained
+from .tables import Batch
 
 log = logging.getLogger("mizar_async")
 
@@ -40,8 +41,11 @@ class _Waiting:
 
 @attrs.define(eq=False)
 class _Asking:
-    key: str
-    future: asyncio.Future[OrderData | NotSent | None]
+    keys: list[str]
+    future: asyncio.Future[dict[str, OrderData] | NotSent]
+
+
+_Answered = tuple[asyncio.Future[dict[str, OrderData] | NotSent], dict[str, OrderData] | NotSent]
 
 
 class Writer:
@@ -53,6 +57,7 @@ class Writer:
         began: Callable[[Store], None],
         failed: Callable[[Exception], NotSent],
         prune: Callable[[Store, Instant], None],
+        slow: Callable[[], NotSent],
         *,
         after: int,
     ) -> None:
@@ -60,10 +65,13 @@ class Writer:
         self._began = began
         self._failed = failed
         self._prune = prune
-        self._changed = threading.Condition()
+        self._patience: Patience[Any] = Patience(slow)
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
         self._batch = Batch()
         self._first = self._tickets = after
         self._hurry = False
+        self._is_idle = False
         self._waiting: deque[_Waiting] = deque()
         self._asking: list[_Asking] = []
         self._leaving: Waiters = []
@@ -78,22 +86,22 @@ class Writer:
 
     # in any thread
 
-    def put(self, row: Row | None = None, order: tuple[str, float, bytes] | None = None) -> int:
+    def put(self, row: Row | None = None, order: tuple[str, int, bytes] | None = None) -> int:
         """Have it written soon; gives the ticket by which it can be waited for."""
-        with self._changed:
-            was_empty = not self._batch
+        with self._lock:
             if row is not None:
                 self._batch.rows.append(row)
             if order is not None:
                 self._batch.orders[order[0]] = order[1:]
             self._tickets += 1
-            if was_empty:
+            if self._is_idle:
+                self._is_idle = False
                 self._changed.notify()
             return self._tickets
 
     def put_state(self, strategy_id: int, upto: int, data: bytes) -> None:
         """Have a state written, which stands for all entries up to a number."""
-        with self._changed:
+        with self._lock:
             self._batch.states[strategy_id] = upto, data
             self._tickets += 1
             self._changed.notify()
@@ -102,29 +110,35 @@ class Writer:
         """Whether that is on disk, by this writer."""
         return self._first < ticket <= self.committed
 
-    def wait(self, ticket: int) -> asyncio.Future[NotSent | None]:
+    def wait(self, ticket: int, patience: float) -> asyncio.Future[NotSent | None]:
         """A future of the running loop that tells when what was given out under a ticket is on disk, or why not."""
         future: asyncio.Future[NotSent | None] = asyncio.get_running_loop().create_future()
-        with self._changed:
+        with self._lock:
             if self.has_written(ticket):
                 future.set_result(None)
             elif self._ended or ticket <= self._first:
                 future.set_result(self.failure or NotSent("not sent: the journal was closed meanwhile"))
             else:
                 self._waiting.append(_Waiting(ticket, future))
-                self._hurry = True
-                self._changed.notify()
+                self._patience.end(future, patience)
+                self._hurry_up()
         return future
 
-    def ask(self, key: str) -> asyncio.Future[OrderData | NotSent | None]:
-        """A future of the running loop that tells what stands under a client order id, or why nobody can tell."""
-        future: asyncio.Future[OrderData | NotSent | None] = asyncio.get_running_loop().create_future()
-        with self._changed:
+    def _hurry_up(self) -> None:
+        if not self._hurry:
+            self._hurry = True
+            self._changed.notify()
+
+    def ask(self, keys: list[str], patience: float) -> asyncio.Future[dict[str, OrderData] | NotSent]:
+        """A future of the running loop that tells what stands under keys, or why nobody can tell."""
+        future: asyncio.Future[dict[str, OrderData] | NotSent] = asyncio.get_running_loop().create_future()
+        with self._lock:
             if self._ended:
-                future.set_result(self.failure)
+                future.set_result(self.failure or NotSent("not sent: the journal was closed meanwhile"))
             else:
-                self._asking.append(_Asking(key, future))
-                self._changed.notify()
+                self._asking.append(_Asking(keys, future))
+                self._patience.end(future, patience)
+                self._hurry_up()
         return future
 
     def stop(self) -> None:
@@ -169,12 +183,16 @@ class Writer:
 
     def _write_on(self, store: Store) -> None:
         prune_at = instant().wall + _PRUNE_EVERY
+        lingers = False
         while True:
             with self._changed:
-                while not (self._hurry or self._asking or self._stop):
-                    pause = (LATEST if self.failure is None else _AGAIN) if self._batch else None
-                    if not self._changed.wait(pause) and self._batch:
+                while not (self._hurry or self._stop):
+                    pause = LATEST if self.failure is None else _AGAIN
+                    self._is_idle = not (self._batch or lingers)
+                    lingers = False
+                    if not self._changed.wait(None if self._is_idle else pause) and self._batch:
                         break
+                self._is_idle, lingers = False, True
                 batch, asking, waiting, upto = self._batch, self._asking, self._waiting, self._tickets
                 self._batch, self._asking, self._waiting, self._hurry = Batch(), [], deque(), False
                 stop = self._stop
@@ -210,28 +228,28 @@ class Writer:
         else:
             self.failure, self.committed = None, upto
 
-    def _answers(self, store: Store, asking: list[_Asking]) -> list[tuple[_Asking, OrderData | NotSent | None]]:
+    def _answers(self, store: Store, asking: list[_Asking]) -> list[_Answered]:
         if not asking:
             return []
         with self._changed:
             unwritten = dict(self._batch.orders)  # where the last commit has failed
+        keys = {key for one in asking for key in one.keys}
         try:
-            found = store.find([one.key for one in asking])
-            for key in found.keys() | {one.key for one in asking}:
-                if key in unwritten:
-                    found[key] = read_plain(unwritten[key][1], OrderData)
+            found = store.find(keys)
+            for key in keys & unwritten.keys():
+                found[key] = read_plain(unwritten[key][1], OrderData)
         except Exception as failure:  # noqa: BLE001
             self.failure = explained(store.path, failure)
-            return [(one, self.failure) for one in asking]
-        return [(one, found.get(one.key)) for one in asking]
+            return [(one.future, self.failure) for one in asking]
+        return [(one.future, {key: found[key] for key in one.keys if key in found}) for one in asking]
 
-    def _tell(self, waiting: deque[_Waiting], answers: list[tuple[_Asking, OrderData | NotSent | None]]) -> None:
+    def _tell(self, waiting: deque[_Waiting], answers: list[_Answered]) -> None:
         by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[object], object]]] = {}
         for one in waiting:
             told = None if one.ticket <= self.committed else self.failure
             by_loop.setdefault(one.future.get_loop(), []).append((one.future, told))  # type: ignore[arg-type]
         for asked, answer in answers:
-            by_loop.setdefault(asked.future.get_loop(), []).append((asked.future, answer))  # type: ignore[arg-type]
+            by_loop.setdefault(asked.get_loop(), []).append((asked, answer))  # type: ignore[arg-type]
         for loop, told_here in by_loop.items():
             with contextlib.suppress(RuntimeError):  # it has ended, and its callers with it
                 loop.call_soon_threadsafe(_tell, told_here)
@@ -243,7 +261,7 @@ class Writer:
             self._ended = True
             waiting, asking = self._waiting, self._asking
             self._waiting, self._asking = deque(), []
-        self._tell(waiting, [(one, self.failure) for one in asking])
+        self._tell(waiting, [(one.future, self.failure) for one in asking])
         wake_all(self._leaving)
 
 

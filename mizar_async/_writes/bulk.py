@@ -27,6 +27,9 @@ T = TypeVar("T")
 Requests = Iterable[Request] | AsyncIterable[Request]
 Progress = Callable[[int, int | None], Awaitable[None] | None]
 
+# How many requests are looked at together before the first of them is taken.
+_AHEAD: Final = 256
+
 # Sending pauses while more than this many times the concurrency is in doubt.
 _DOUBTS_PER_PLACE: Final = 10
 
@@ -53,6 +56,9 @@ Ended = Callable[[Outcome[Request, Result], Work | None], Awaitable[None]]
 Start = Callable[[Any, float, Place], Work]
 """Begins the work for a request, which has so many seconds, at the place of a worker."""
 
+LookAhead = Callable[[list[Any]], Awaitable[None]]
+"""Finds out for many requests at once what each would have to find out by itself."""
+
 
 class Bulk(Generic[Request, Result]):
     """The workers of one bulk call."""
@@ -66,6 +72,7 @@ class Bulk(Generic[Request, Result]):
         max_concurrency: int,
         deadline: float | None = None,
         stop_on_error: bool = False,
+        look_ahead: LookAhead | None = None,
     ) -> None:
         if isinstance(max_concurrency, bool) or not isinstance(max_concurrency, int) or max_concurrency < 1:
             raise InvalidInput(f"max_concurrency={max_concurrency!r} is refused: it must be a whole number, 1 or more")
@@ -87,7 +94,7 @@ class Bulk(Generic[Request, Result]):
         self._doubt_ended = anyio.Event()
         self._group: TaskGroup
         # Workers take the requests one after another: an iterator can't be stepped by two of them at once.
-        self._source = _numbered(self._requests)
+        self._source = _numbered(self._requests, look_ahead)
         self._taking = asyncio.Lock()
         self._ended: Ended[Request, Result]
         self._left: Callable[[Outcome[Request, Result], Work], None]
@@ -207,11 +214,14 @@ def _check_all(requests: Collection[Any], check: Callable[[Any], object]) -> Non
 _END: Final = object()
 
 
-async def _numbered(requests: Any) -> AsyncGenerator[tuple[int, Any]]:
+async def _numbered(requests: Any, look_ahead: LookAhead | None) -> AsyncGenerator[tuple[int, Any]]:
     """The requests and their places. A plain iterator is stepped in a thread, so that it may block."""
     if isinstance(requests, list):
-        for item in enumerate(requests):
-            yield item
+        for first in range(0, len(requests), _AHEAD):
+            if look_ahead is not None:
+                await look_ahead(requests[first : first + _AHEAD])
+            for at in range(first, min(first + _AHEAD, len(requests))):
+                yield at, requests[at]
     elif isinstance(requests, AsyncIterable):
         given, places = aiter(requests), itertools.count()
         try:

@@ -7,8 +7,10 @@ known of an attempt is in the watch before its first byte leaves, and stays ther
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import copy
-from collections.abc import Awaitable
+from collections import defaultdict
+from collections.abc import Awaitable, Iterable
 
 from .._account.calls import OpenCall
 from .._account.orders import Order
@@ -23,6 +25,20 @@ from .._wire.rate_limit import Lane
 from .._wire.retries import is_harmless
 from ..errors import AnswerUnreadable, MizarError, NotOpened, NotSent, OutcomeUnknown, Refused
 from .view import Place, View
+
+
+async def look_ahead(view: View, asks: Iterable[OpenPosition]) -> None:
+    """Have it looked up at once which of the names are new. Whatever stands against that is told to each by itself."""
+    names: defaultdict[int, list[str]] = defaultdict(list)
+    for ask in asks:
+        if ask.client_order_id is not None:
+            names[ask.strategy_id].append(ask.client_order_id)
+    if not names:
+        return
+    with contextlib.suppress(MizarError):
+        until = await view.channel.begin(view.options.deadline)
+        for strategy_id, named in names.items():
+            await view.account.watch(strategy_id).orders.look_up(named, until - loop_time())
 
 
 async def open_alone(opening: Opening) -> Position:
@@ -61,9 +77,9 @@ class Opening(Attempt[Position]):
         if self._ask.client_order_id is None:
             return await self._open()
         while True:
-            looked_up = await self._orders.look_up(self._ask, self._until - loop_time())
-            order = self._orders.claim(self._ask, self, looked_up)
+            order = self._orders.claim(self._ask, self)
             if order is None:
+                await self._orders.look_up([self._ask.client_order_id], self._until - loop_time())
                 continue
             self.repeated = order.opener is not self
             if not self.repeated:

@@ -268,7 +268,7 @@ async def test_a_journal_that_is_not_open_takes_nothing_and_says_so(tmp_path: Pa
     assert isinstance(await journal.kept(NEVER, 1.0), NotSent)
     assert not journal.is_kept(NEVER)
     with pytest.raises(NotSent):
-        await journal.find(1, "a", 1.0)
+        await journal.find(1, ["a"], 1.0)
     journal.pause()()
     journal.close_now(1.0)
     await journal.close(1.0)
@@ -296,8 +296,8 @@ async def test_a_journal_that_is_open_is_no_other_keys_and_no_forked_childs(tmp_
     assert not journal.needs_opening
     writer.stop()
     await writer.gone()
-    assert isinstance(await writer.wait(10**6), NotSent)
-    assert isinstance(await writer.ask("1 a"), NotSent)
+    assert isinstance(await writer.wait(10**6, 1.0), NotSent)
+    assert isinstance(await writer.ask(["1 a"], 1.0), NotSent)
     await writer.gone()
 
 
