@@ -394,7 +394,12 @@ class AsyncMizar:
     # never silently unknown
 
     def unresolved(self) -> list[OutcomeUnknown]:
-        """The calls whose outcome is unknown, oldest first, of all clients of this key and host in this process."""
+        """The calls whose outcome is unknown, oldest first, of all clients of this key and host in this process.
+
+        With a journal those of earlier runs are among them; before the first call, which opens it, `InvalidInput` is
+        raised.
+        """
+        self._view.account.journaling.check_taken_over("unresolved()")
         return doubts.unresolved(self._view)
 
     async def resolve(
@@ -423,7 +428,9 @@ class AsyncMizar:
         them.
 
         Among them are those whose call was cancelled or ended as `OutcomeUnknown`, until `resolve` hands them over.
+        With a journal so are those of earlier runs; before the first call, which opens it, `InvalidInput` is raised.
         """
+        self._view.account.journaling.check_taken_over("unclaimed_positions()")
         return self._view.account.unclaimed(whole_number("strategy_id", strategy_id))
 
     async def recover(self, strategy_id: int | None = None, *, timeout: float | None = None) -> Recovery:

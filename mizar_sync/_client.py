@@ -366,7 +366,11 @@ class Mizar:
         return BlockingContextManager(self._runtime, self._async.closing_positions, strategy_id)
 
     def unresolved(self) -> list[OutcomeUnknown]:
-        """The calls whose outcome is unknown, oldest first, of all clients of this key and host in this process."""
+        """The calls whose outcome is unknown, oldest first, of all clients of this key and host in this process.
+
+        With a journal those of earlier runs are among them; before the first call, which opens it, `InvalidInput` is
+        raised.
+        """
         return self._async.unresolved()
 
     def resolve(
@@ -394,6 +398,7 @@ class Mizar:
         them.
 
         Among them are those whose call was cancelled or ended as `OutcomeUnknown`, until `resolve` hands them over.
+        With a journal so are those of earlier runs; before the first call, which opens it, `InvalidInput` is raised.
         """
         return self._async.unclaimed_positions(strategy_id)
 

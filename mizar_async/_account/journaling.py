@@ -99,6 +99,14 @@ class Journaling:
                 if history is not None:
                     recover(watch, record, history, now, prolonged)
 
+    def check_taken_over(self, what: str) -> None:
+        """Raise InvalidInput before anybody can tell what earlier runs have left: nothing is not all that there is."""
+        if self.journal is not None and self.journal.is_untouched:
+            raise InvalidInput(
+                f"{what} is refused: the journal {self.journal.path} is opened by the first call, so that nobody can "
+                "tell yet what earlier runs have left; make one before, such as await recover()"
+            )
+
     async def leave(self, patience: float) -> None:
         """Write what there is, and let another process have the file; the next call opens it again."""
         if self.journal is not None:

@@ -34,6 +34,11 @@ class Inherited:
     calls: list[OpenCall] = attrs.field(factory=list)
     """Those that were in flight or in doubt."""
 
+    def closed(self, closed: ClosedPosition) -> None:
+        """A position is closed: what is known of that."""
+        if known := self.positions.get(closed.position_id):
+            self.positions[closed.position_id] = closed, known[1]
+
 
 class Record:
     """Writes down what happens to one strategy."""

@@ -177,8 +177,10 @@ class Watch:
             self.shared.left_behind.claimed(number)
             self.orders.closed(closed)
             self.closes.closed(closed)
-            if self.record is not None and certain:
-                self.record.owned.pop(number, None)
+            if self.record is not None:
+                self.record.inherited.closed(closed)
+                if certain:
+                    self.record.owned.pop(number, None)
             event = events.Closed(number, now, certain)
             self.take(event, closed=closed)
             self.closes.take(event)

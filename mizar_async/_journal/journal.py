@@ -127,6 +127,11 @@ class Journal:
         )
 
     @property
+    def is_untouched(self) -> bool:
+        """Whether nobody has tried to open it so far."""
+        return self.run == 0 and self._refusal is None
+
+    @property
     def is_in_use(self) -> bool:
         """Whether it is open, or about to be."""
         return self.is_open or bool(self._opening)

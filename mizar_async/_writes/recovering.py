@@ -80,5 +80,5 @@ def _sort(watch: Watch, position_id: int, inherited: tuple[Position, OpenPositio
     if known is not None:
         found.open.append(Recovered(known, ask))
         return
-    closed = watch.orders.closed_as(position_id)
-    found.closed_meanwhile.append(Recovered(closed if isinstance(closed, ClosedPosition) else unseen(position), ask))
+    closed = position if isinstance(position, ClosedPosition) else unseen(position)
+    found.closed_meanwhile.append(Recovered(closed, ask))

@@ -59,7 +59,18 @@ async def test_recovery_tells_of_earlier_runs_by_their_requests(venue: ScriptedV
             bool(recovery)
         again = await mizar.open_positions(named("a", "b", "c", "d"), max_concurrency=1)
         assert [one.position_id for one in again.succeeded] == [1, 2, 3, 4]
+        closed = await mizar.close_position(position_id=3)
+        assert closed in [one.position for one in (await mizar.recover()).closed_meanwhile]
     assert venue.opened == 4
+
+
+async def test_before_the_first_call_nobody_says_that_nothing_is_left(venue: ScriptedVenue, tmp_path: Path) -> None:
+    async with client(venue, tmp_path) as mizar:
+        for ask in (mizar.unresolved, lambda: mizar.unclaimed_positions(1)):
+            with pytest.raises(InvalidInput, match=r"await recover\(\)"):
+                ask()
+        await mizar.recover()
+        assert mizar.unresolved() == mizar.unclaimed_positions(1) == []
 
 
 async def test_what_earlier_runs_have_in_doubt_is_unresolved_and_can_be_resolved(
