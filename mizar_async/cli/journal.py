@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from rich.markup import escape
+from rich.measure import Measurement
 from rich.table import Table
 
 from .. import ClosedPosition, JournalEntry, read_journal
 from .show import console, price_text
 
 _DOUBTS: Final = {"sent", "in doubt", "unknown"}
+_ANY_WIDTH: Final = 1000
 
 
 def show_journal(path: Path, *, as_json: bool, strategy: int | None, doubts: bool) -> int:
@@ -25,7 +27,12 @@ def show_journal(path: Path, *, as_json: bool, strategy: int | None, doubts: boo
     if as_json:
         print(json.dumps([_as_dictionary(entry) for entry in found], indent=1))
         return 0
-    console.print(_table(found))
+    table = _table(found)
+    if Measurement.get(console, console.options.update(width=_ANY_WIDTH), table).maximum <= console.width:
+        console.print(table)
+    else:
+        for entry in found:
+            console.print(_block(entry), highlight=False)
     counts = {end: sum(entry.end == end for entry in found) for end in sorted({entry.end for entry in found})}
     console.print(", ".join(f"{count} {end}" for end, count in counts.items()) or "No attempts.", highlight=False)
     return 0
@@ -35,22 +42,34 @@ def _table(found: list[JournalEntry]) -> Table:
     table = Table(box=None, padding=(0, 1), pad_edge=False, collapse_padding=True)
     for column in ("sent (UTC)", "strategy", "client order id", "pair", "side", "size", "end", "position", "price"):
         is_number = column in {"strategy", "size", "position", "price"}
-        table.add_column(column, justify="right" if is_number else "left", no_wrap=column != "client order id")
+        table.add_column(column, justify="right" if is_number else "left", no_wrap=True)
     for entry in found:
-        ask, position = entry.request, entry.position
-        colour = {"open": "green", "unknown": "red", "in doubt": "yellow", "sent": "yellow"}.get(entry.end, "default")
-        table.add_row(
-            f"{entry.sent_at:%m-%d %H:%M:%S}" if entry.sent_at else "",
-            str(entry.strategy_id),
-            escape(entry.client_order_id or ""),
-            escape(f"{ask.base_asset}/{ask.quote_asset}"),
-            "long" if ask.is_long else "short",
-            f"{ask.size:f}",
-            f"[{colour}]{entry.end}[/]",
-            str(position.position_id) if position else ", ".join(map(str, entry.candidates[:5])),
-            price_text(position.open_price) if position else "",
-        )
+        table.add_row(*_cells(entry))
     return table
+
+
+def _cells(entry: JournalEntry) -> tuple[str, ...]:
+    ask, position = entry.request, entry.position
+    colour = {"open": "green", "unknown": "red", "in doubt": "yellow", "sent": "yellow"}.get(entry.end, "default")
+    return (
+        f"{entry.sent_at:%m-%d %H:%M:%S}" if entry.sent_at else "",
+        str(entry.strategy_id),
+        escape(entry.client_order_id or ""),
+        escape(f"{ask.base_asset}/{ask.quote_asset}"),
+        "long" if ask.is_long else "short",
+        f"{ask.size:f}",
+        f"[{colour}]{entry.end}[/]",
+        str(position.position_id) if position else ", ".join(map(str, entry.candidates[:5])),
+        price_text(position.open_price) if position else "",
+    )
+
+
+def _block(entry: JournalEntry) -> str:
+    """An attempt where a row has no room."""
+    sent, strategy, name, pair, side, size, end, position, price = _cells(entry)
+    what = f"{side} {size} {pair}, strategy {strategy}"
+    found = f"position {position}" + (f" at {price}" if price else "") if position else ""
+    return "\n  ".join(line for line in (f"{sent} {end}".strip(), what, name, found) if line)
 
 
 def _as_dictionary(entry: JournalEntry) -> dict[str, Any]:

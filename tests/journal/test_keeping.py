@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -169,3 +172,19 @@ def test_what_is_no_journal_is_refused(tmp_path: Path) -> None:
     (tmp_path / "text").write_text("text")
     with pytest.raises(JournalDamaged, match="is it a journal"):
         read_journal(tmp_path / "text")
+
+
+@pytest.mark.parametrize("width", [40, 80, 200])
+async def test_the_command_shows_names_whole_however_narrow_the_terminal_is(
+    venue: ScriptedVenue, tmp_path: Path, width: int
+) -> None:
+    names = [f"grid-2026-11-28-level-{level}" for level in range(3)]
+    async with client(venue, tmp_path) as mizar:
+        await mizar.open_positions(named(*names), max_concurrency=1)
+        await mizar.close_position(position_id=2)
+    command = (sys.executable, "-c", "from mizar_async.cli import main; main()", "journal", str(tmp_path / "journal"))
+    environment = {**os.environ, "COLUMNS": str(width)}
+    ran = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60, env=environment)
+    assert [name for name in names if name not in ran.stdout] == []
+    assert ran.stdout.endswith("1 closed, 2 open\n")
+    assert max(map(len, ran.stdout.splitlines())) <= width
