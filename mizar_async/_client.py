@@ -450,11 +450,13 @@ class AsyncMizar:
     async def reconcile(self, strategy_id: int, believed: Iterable[Position | int]) -> Reconciliation:
         """Compare what the bot believes to be open, positions or ids, with what the server holds. It never writes.
 
-        With a journal it waits first for what earlier runs left in doubt, within the deadline.
+        With a journal it waits first for what earlier runs left in doubt, within the deadline; raises `JournalInUse` or
+        `JournalDamaged` where that can't be read.
         """
         ids = believed_ids(believed)
         until = await self._view.channel.begin(self._view.options.deadline)
         watch = self._view.account.watch(whole_number("strategy_id", strategy_id))
+        self._view.account.journaling.check_taken_over("reconcile()")
         await settle_earlier_runs(self._view, watch, until)
         held = await self.get_all_open_positions(strategy_id=strategy_id)
         return compare(ids, held, doubts.unresolved(self._view, strategy_id))

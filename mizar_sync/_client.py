@@ -417,7 +417,8 @@ class Mizar:
     def reconcile(self, strategy_id: int, believed: Iterable[Position | int]) -> Reconciliation:
         """Compare what the bot believes to be open, positions or ids, with what the server holds. It never writes.
 
-        With a journal it waits first for what earlier runs left in doubt, within the deadline.
+        With a journal it waits first for what earlier runs left in doubt, within the deadline; raises `JournalInUse` or
+        `JournalDamaged` where that can't be read.
         """
         return self._runtime.call(self._async.reconcile, strategy_id, believed)
 

@@ -148,13 +148,18 @@ class Account:
         if call.watch is not None:
             call.watch.abandon(call)
 
-    def hand_over(self, call: Call) -> None:
-        """The ending of a call whose caller had gone reaches somebody after all."""
+    def tell(self, call: Call) -> None:
+        """The ending of a call whose caller had gone is about to be given to somebody: have that written down."""
         with self.shared.lock:
-            if isinstance(call.ending, Position):
-                self.shared.left_behind.claimed(call.ending.position_id)
             if isinstance(call, OpenCall) and isinstance(call.watch, Watch) and call.watch.record is not None:
                 call.watch.record.tell(call)
+
+    def hand_over(self, call: Call) -> None:
+        """It is given to somebody, who owns what it has opened."""
+        with self.shared.lock:
+            self.tell(call)
+            if isinstance(call.ending, Position):
+                self.shared.left_behind.claimed(call.ending.position_id)
 
     def take_back(self, position: Position) -> None:
         """A position could not be handed to the caller of its call: it is unclaimed."""

@@ -100,8 +100,9 @@ class Journaling:
                     recover(watch, record, history, now, prolonged)
 
     def check_taken_over(self, what: str) -> None:
-        """Raise InvalidInput before anybody can tell what earlier runs have left: nothing is not all that there is."""
-        if self.journal is not None and self.journal.is_untouched:
+        """Raise why nobody can tell what earlier runs have left, if so: an empty list would be taken for all of it."""
+        if self.journal is not None and not self._knows:
+            self.journal.check_refusal()
             raise InvalidInput(
                 f"{what} is refused: the journal {self.journal.path} is opened by the first call, so that nobody can "
                 "tell yet what earlier runs have left; make one before, such as await recover()"

@@ -12,7 +12,7 @@ from .._journal.journal import Journal
 from .._ledger import events
 from .._ledger.ledger import Ledger
 from ..errors import NotOpened, OutcomeUnknown
-from .calls import Call, OpenCall
+from .calls import Call, CloseCall, OpenCall
 
 
 @attrs.define
@@ -33,6 +33,8 @@ class Inherited:
     """Those that were open as far as was known, by id, with the requests that opened them."""
     calls: list[OpenCall] = attrs.field(factory=list)
     """Those that were in flight or in doubt."""
+    closes: list[CloseCall] = attrs.field(factory=list)
+    """Closes that were under way."""
 
     def closed(self, closed: ClosedPosition) -> None:
         """A position is closed: what is known of that."""

@@ -133,7 +133,9 @@ class _Fold:
             if position is None:
                 del self._record.closing[closing.position_id]
             else:
-                watch.closes.follow(_close_call(watch, closing, position), now)
+                close = _close_call(watch, closing, position)
+                inherited.closes.append(close)
+                watch.closes.follow(close, now)
 
 
 def _sent(watch: Watch, event: events.Sending, ask: OpenPosition) -> OpenCall:

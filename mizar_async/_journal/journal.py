@@ -25,7 +25,7 @@ from .._ledger.events import Prolonged
 from .._options import amount
 from .._version import installed_version
 from .._waiting import Waiters, wake_all
-from ..errors import InvalidInput, JournalInUse, MizarError, NotSent
+from ..errors import InvalidInput, JournalDamaged, JournalInUse, MizarError, NotSent
 from .entries import Entry, OrderData, Row, State, entry_bytes, order_key, plain_bytes
 from .tables import TICKS
 from .timeline import STEP, shifted, was_stepped
@@ -48,6 +48,9 @@ _LARGEST_ID: Final = 2**63 - 1
 # How many entries of a strategy may stand after its state, before another one is written.
 _ENTRIES_PER_STATE: Final = 2000
 
+
+# Seconds after which a journal that could not be opened is tried again.
+_AGAIN: Final = 1.0
 
 _days = amount("days", 0, inclusive=True)
 
@@ -79,7 +82,10 @@ def journal_path(given: object) -> Path:
     """The path of a journal, or InvalidInput."""
     if not isinstance(given, (str, os.PathLike)) or isinstance(given, bytes) or not os.fspath(given):
         raise refuse("journal", given, "it must be the path of a file, such as 'bot.journal'")
-    return Path(os.path.realpath(Path(os.fspath(given)).expanduser()))
+    try:
+        return Path(os.path.realpath(Path(os.fspath(given)).expanduser()))
+    except (OSError, RuntimeError, ValueError) as failure:
+        raise refuse("journal", given, f"it leads nowhere: {failure}") from None
 
 
 _threads: weakref.WeakValueDictionary[Path, threading.Thread] = weakref.WeakValueDictionary()
@@ -101,6 +107,7 @@ class Journal:
         self.is_inherited = False
         """True in a forked child of the process that has it."""
         self._refusal: MizarError | None = None
+        self._refused_at = 0.0
         self._warned = False
         self._next = 1
         self._heads: dict[int, int] = {}
@@ -122,14 +129,12 @@ class Journal:
     @property
     def needs_opening(self) -> bool:
         """Whether a call has to open it first, or may try again where another process had it."""
-        return not (self.is_open or self.is_inherited) and (
-            self._refusal is None or isinstance(self._refusal, JournalInUse)
-        )
-
-    @property
-    def is_untouched(self) -> bool:
-        """Whether nobody has tried to open it so far."""
-        return self.run == 0 and self._refusal is None
+        if self.is_open or self.is_inherited:
+            return False
+        if self._refusal is None or isinstance(self._refusal, JournalInUse):
+            return True
+        may_pass = not isinstance(self._refusal, (InvalidInput, JournalDamaged))
+        return may_pass and monotonic() >= self._refused_at + _AGAIN
 
     @property
     def is_in_use(self) -> bool:
@@ -192,6 +197,7 @@ class Journal:
             self._refusal = failure if isinstance(failure, MizarError) else explained(self.path, failure)
             if not isinstance(failure, (MizarError, OSError)):
                 log.debug("the journal %s is refused", self.path, exc_info=failure)
+            self._refused_at = monotonic()
             self.is_open = self.accepts = False
             self._opened()
             return self._refusal if isinstance(self._refusal, NotSent) else NotSent(str(self._refusal))
@@ -276,12 +282,16 @@ class Journal:
         if self.is_inherited:
             raise NotSent(
                 f"not sent: the journal {self.path} is held by the process that forked this one; "
-                "a child that opens positions needs a client with a journal of its own, of another key"
+                "a child that opens positions needs a client with a journal of its own"
             )
-        if self._refusal is not None:
-            raise copy.copy(self._refusal)
+        self.check_refusal()
         if not self.is_open:
             raise NotSent(f"not sent: the journal {self.path} is not open")
+
+    def check_refusal(self) -> None:
+        """Raise what stood against opening it, if anything did."""
+        if self._refusal is not None:
+            raise copy.copy(self._refusal)
 
     def append(self, strategy_id: int, entry: Entry, at: float | None) -> int:
         """Have an entry on disk soon; gives the ticket by which it can be waited for."""

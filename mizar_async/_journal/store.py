@@ -96,6 +96,8 @@ class Store:
 
     def __init__(self, path: Path, fingerprint: str, host: str, *, version: str) -> None:
         self.path = path
+        if path.is_dir():
+            raise IsADirectoryError("it is a folder")
         self._lock = Lock(path)
         try:
             self._begin(fingerprint, host, version)
@@ -134,6 +136,8 @@ class Store:
         if not self._lock.highest:
             with contextlib.suppress(FileExistsError):
                 os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        if self.path.is_symlink():
+            raise OSError("it is a link that leads nowhere")
         if not self.path.exists():
             raise ValueError("the file is gone")
 
@@ -373,8 +377,9 @@ def explained(path: Path, failure: Exception) -> NotSent:
         return failure
     if not isinstance(failure, OSError) and not _is_of_the_system(failure):
         return JournalDamaged(
-            f"not sent: the journal {path} is damaged: {failure}. Nobody can say by it what was opened before: look "
-            "at the positions of the server, then move the file and those beside it away to begin a new one",
+            f"not sent: the journal {path} is damaged, or is no journal: {failure}. Nobody can say by it what was "
+            "opened before: look at the positions of the server, then name another file, or move this one and those "
+            "beside it away, and start the program again",
             file=str(path),
         )
     return NotSent(f"not sent: the journal {path} can't be written: {failure}")

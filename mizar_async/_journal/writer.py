@@ -32,6 +32,10 @@ _AGAIN: Final = 1.0
 
 _PRUNE_EVERY: Final = 3600.0
 
+_AT_ONCE: Final = 8
+"""How many are told in one step of a loop. Of many that go on together each waits at every step for all the others, so
+that the first is done hardly before the last."""
+
 
 @attrs.define(eq=False)
 class _Waiting:
@@ -266,6 +270,8 @@ class Writer:
 
 
 def _tell(told: list[tuple[asyncio.Future[object], object]]) -> None:
-    for future, answer in told:
+    for future, answer in told[:_AT_ONCE]:
         if not future.done():
             future.set_result(answer)
+    if len(told) > _AT_ONCE:
+        asyncio.get_running_loop().call_soon(_tell, told[_AT_ONCE:])

@@ -203,13 +203,16 @@ class _Exchange(Generic[T]):
     left: bool = False
     """True once its caller has gone."""
 
-    async def run(self) -> T:
+    async def run(self, done: asyncio.Future[None] | None = None) -> T:
+        """Do it. `done` is so in the last step of that: a callback of its task would wake the caller a step later."""
         try:
             result = self._note(await self._exchanged())
             if (told := self.notes.told()) is not None and (failure := await told) is not None:
                 result = failure
         finally:
             self._lose()
+            if done is not None and not done.done():
+                done.set_result(None)
         if isinstance(result, MizarError):
             raise result
         return result
@@ -236,7 +239,7 @@ class _Exchange(Generic[T]):
     async def in_grace(self, grace: float) -> T:
         """Go on for a while when the caller is cancelled; a second cancellation leaves at once."""
         done = self.loop.create_future()
-        task = self.loop.create_task(self.run())
+        task = self.loop.create_task(self.run(done))
         task.add_done_callback(functools.partial(_ended, done))
         try:
             await done
@@ -281,7 +284,7 @@ def _ended(done: asyncio.Future[None], task: asyncio.Task[Any]) -> None:
     if not task.cancelled():
         task.exception()  # which is known then, also where nobody waits for it any more
     if not done.done():
-        done.set_result(None)
+        done.set_result(None)  # it was cancelled before its first step
 
 
 class _NoNotes(Attempt[T]):

@@ -8,6 +8,7 @@ call. Where the guard has died, that is said once in the log, and the program go
 from __future__ import annotations
 
 import asyncio
+import atexit
 import json
 import logging
 import os
@@ -28,7 +29,12 @@ class Heart:
     """Of one process; a forked child has its own."""
 
     def __init__(self) -> None:
-        self._socket = _found(os.environ.get(SOCKET, ""))
+        found = _found(os.environ.get(SOCKET, ""))
+        self._socket: socket.socket | None = None
+        self._known = 0, 0
+        if found is not None:
+            self._socket, self._known = found
+            atexit.register(self._lose)
         self.begin()
 
     def begin(self) -> None:
@@ -79,27 +85,37 @@ class Heart:
     def _tell(self, **what: str) -> None:
         if self._socket is None:
             return
-        guard = socket.socket(fileno=self._socket)
         try:
-            guard.send(json.dumps({"pid": os.getpid(), **what}).encode() + b"\n", _FLAGS)
+            _check(self._socket.fileno(), *self._known)
+            self._socket.send(json.dumps({"pid": os.getpid(), **what}).encode() + b"\n", _FLAGS)
         except BlockingIOError:
             pass  # it is full: the guard does not read, and knows less than it could
         except OSError:
-            self._socket = None
+            self._lose()
             log.warning("the guard of this program has ended: nobody closes its positions when it ends")
-        finally:
-            guard.detach()
+
+    def _lose(self) -> None:
+        """Nobody is told any more."""
+        if self._socket is not None:
+            self._socket.detach()  # its number may be another's by now
+            self._socket = None
 
 
-def _found(told: str) -> int | None:
-    """The descriptor of the guard's socket, if it is still what it was when the program was started."""
+def _check(descriptor: int, device: int, number: int) -> None:
+    """Raise OSError if a descriptor is not what it was: others may close it, and have its number then."""
+    known = os.fstat(descriptor)
+    if (known.st_dev, known.st_ino) != (device, number):
+        raise OSError("it is another file by now")
+
+
+def _found(told: str) -> tuple[socket.socket, tuple[int, int]] | None:
+    """The guard's socket, and which it is, if it is still what it was when the program was started."""
     if not told:
         return None
     try:
         descriptor, device, number = map(int, told.split(":"))
-        known = os.fstat(descriptor)
-        if (known.st_dev, known.st_ino) == (device, number):
-            return descriptor
+        _check(descriptor, device, number)
+        return socket.socket(fileno=os.dup(descriptor)), (device, number)
     except (ValueError, OSError):
         pass
     log.warning("the guard of this program can't be told anything: its socket was closed on the way here")

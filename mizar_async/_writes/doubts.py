@@ -49,12 +49,14 @@ async def resolve(view: View, error: object, patience: float) -> Position | Clos
     if ending is None:
         candidates = call.watch.candidates(call) if call.watch else _checked(error).candidates
         raise call.unknown("still unknown", candidates)
-    view.account.hand_over(call)
+    view.account.tell(call)
     journal = view.account.journaling.journal
     if isinstance(call, OpenCall) and call.ticket is not None and journal is not None:
         failure = await journal.kept(call.ticket, max(until - loop_time(), _LEAST_PATIENCE))
         if failure is not None:
-            raise call.unknown(f"what became of it can't be written down ({failure})", ())
+            opened = (ending.position_id,) if isinstance(ending, Position) else ()
+            raise call.unknown(f"what became of it can't be written down ({failure})", opened)
+    view.account.hand_over(call)
     if isinstance(ending, MizarError):
         raise copy.copy(ending)
     if isinstance(ending, tuple):

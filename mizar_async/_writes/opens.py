@@ -125,8 +125,9 @@ class Opening(Attempt[Position]):
 
     async def _given(self, order: Order) -> Position:
         if order.call is not None:
-            self._view.account.hand_over(order.call)
+            self._view.account.tell(order.call)
             await self._make_sure(order.call)
+            self._view.account.hand_over(order.call)
         return self._orders.given(order)
 
     def _unknown(self, why: str) -> OutcomeUnknown:

@@ -36,8 +36,9 @@ async def recover(view: View, strategy_id: int | None, patience: float) -> Recov
 
 async def settle_earlier_runs(view: View, watch: Watch, until: float) -> None:
     """Wait until what earlier runs had in doubt is decided, or the time is over."""
-    for call in watch.record.inherited.calls if watch.record else ():
-        await view.follow_up.ending(call, until)
+    if watch.record is not None:
+        for call in (*watch.record.inherited.calls, *watch.record.inherited.closes):
+            await view.follow_up.ending(call, until)
 
 
 async def _find_out(view: View, watch: Watch, until: float) -> None:
@@ -53,8 +54,9 @@ def _recovery(view: View, watches: list[Watch], run: int) -> Recovery:
                 _sort(watch, position_id, inherited, found)
             ended = [call for call in watch.record.inherited.calls if isinstance(call.ending, NotOpened)]
             found.not_opened.extend(call.ask for call in ended)
+        closes = {close.number for close in watch.record.inherited.closes} if watch.record else set()
         errors = unresolved(view, watch.strategy_id)
-        found.unknown.extend(error for error in errors if _is_of_earlier_run(error, run))
+        found.unknown.extend(error for error in errors if error.reference in closes or _is_of_earlier_run(error, run))
         found.unclaimed.extend(view.account.unclaimed(watch.strategy_id))
     return found
 

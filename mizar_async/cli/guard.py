@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -52,20 +53,21 @@ class Told:
     unread: bytes = b""
 
     def read(self, here: socket.socket) -> None:
-        """Read what there is."""
-        try:
-            data = here.recv(_LONGEST_LINE)
-        except (BlockingIOError, InterruptedError):
-            return
-        except OSError:
-            data = b""
-        if not data:
-            self.is_over = True
-            asyncio.get_running_loop().remove_reader(here)
-        *lines, self.unread = (self.unread + data).split(b"\n")
-        for line in lines:
-            with contextlib.suppress(ValueError, TypeError, KeyError):
-                self._take(json.loads(line))
+        """Read all that there is."""
+        while not self.is_over:
+            try:
+                data = here.recv(_LONGEST_LINE)
+            except (BlockingIOError, InterruptedError):
+                return
+            except OSError:
+                data = b""
+            if not data:
+                self.is_over = True
+                asyncio.get_running_loop().remove_reader(here)
+            *lines, self.unread = (self.unread + data).split(b"\n")
+            for line in lines:
+                with contextlib.suppress(ValueError, TypeError, KeyError):
+                    self._take(json.loads(line))
 
     def _take(self, line: dict[str, str]) -> None:
         self.beats[int(line["pid"])] = asyncio.get_running_loop().time()
@@ -77,7 +79,7 @@ class Told:
     def is_silent(self, silence: float) -> bool:
         """Whether a process that was heard before, and lives, was not heard for so long."""
         now = asyncio.get_running_loop().time()
-        for pid in [pid for pid in self.beats if not _is_there(os.kill, pid)]:
+        for pid in [pid for pid, at in self.beats.items() if now - at > silence and not _lives(pid)]:
             del self.beats[pid]
         return any(now - at > silence for at in self.beats.values())
 
@@ -91,6 +93,18 @@ def _is_there(kill: Callable[[int, int], None], number: int) -> bool:
     except PermissionError:
         pass
     return True
+
+
+def _lives(pid: int) -> bool:
+    """Whether a process has not ended, though nobody may have asked yet how it did."""
+    if not _is_there(os.kill, pid):
+        return False
+    try:
+        state = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0]
+    except (OSError, IndexError):  # there is no /proc, or no such process any more
+        found = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], check=False, capture_output=True)
+        state = found.stdout.strip()[:1]
+    return state not in {b"", b"Z", b"X"}
 
 
 @attrs.define
@@ -193,6 +207,8 @@ def _journal(given: str | None, account: str) -> Path:
     else:
         path = user_data_path("mizar", ensure_exists=True) / f"guard-{account[:16]}.journal"
     path = Path(os.path.realpath(path))
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder")
     if not os.access(path if path.exists() else path.parent, os.W_OK):
         raise PermissionError(f"{path} can't be written")
     return path
@@ -242,6 +258,7 @@ async def _watched(group: Group, here: socket.socket, told: Told, silence: float
                 NOT_FLAT,
                 "the bot uses another key or host, which this guard can't close anything of, and is stopped",
             )
+        told.read(here)  # what came while the guard itself stood still was said in time
         if silence is not None and not ending.done() and told.is_silent(silence):
             return WAS_SILENT, f"the bot was silent for more than {silence:g} s"
     code = ending.result()

@@ -6,6 +6,7 @@ python -m tests.journal.guarded WHAT [JOURNAL]
 from __future__ import annotations
 
 import asyncio
+import multiprocessing
 import os
 import signal
 import sys
@@ -38,8 +39,18 @@ async def trade(what: str, **options: Any) -> None:
                 time.sleep(600)  # noqa: ASYNC251
             case "fails":
                 sys.exit(1)
+            case "has a worker that has ended":
+                worker = multiprocessing.get_context("fork").Process(target=ask)
+                worker.start()
+                await asyncio.sleep(5)  # longer than it may be silent, and nobody has asked yet how the worker ended
+                worker.join()
             case "waits" | "killed in the middle":
                 await asyncio.sleep(600)
+
+
+def ask() -> None:
+    with Mizar() as mizar:
+        mizar.ping()
 
 
 def main(what: str, *journal: str) -> None:

@@ -107,7 +107,7 @@ async def test_what_is_gone_is_named(venue: ScriptedVenue, written: Path, what: 
     assert venue.opened == len(NAMES)
     assert {type(error) for error in errors} == {JournalDamaged}
     assert "damaged" in str(errors[0])
-    assert "move the file" in str(errors[0])
+    assert "move this one and those beside it away" in str(errors[0])
 
 
 async def test_a_newer_journal_is_refused_by_name(venue: ScriptedVenue, tmp_path: Path) -> None:

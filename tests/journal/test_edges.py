@@ -185,8 +185,14 @@ async def test_what_can_not_be_written_is_not_told_as_an_outcome_until_it_can(
         assert unknown.value.candidates == (1,)
         with pytest.raises(NotSent, match="can't be written"):
             await mizar.open_position(**BTC)
+        for ask_again in (mizar.resolve(unknown.value, timeout=5), mizar.open_position(**NAMED)):
+            with pytest.raises(OutcomeUnknown) as again:
+                await ask_again
+            assert again.value.candidates == (1,)
+            assert [position.position_id for position in mizar.unclaimed_positions(1)] == [1]
         is_full = False
         found = await mizar.resolve(unknown.value, timeout=5)
+        assert mizar.unclaimed_positions(1) == []
         assert isinstance(found, Position)
         assert found.position_id == 1
         assert await mizar.open_position(**NAMED) == found

@@ -73,6 +73,7 @@ def still_open(venue: VenueProcess) -> int:
         ("hangs", ("--silence", "2"), 124, "silent for more than 2 s"),
         ("is blocking and hangs", ("--silence", "2"), 124, "silent for more than 2 s"),
         ("imports for long", ("--silence", "2"), 0, "has ended with 0"),
+        ("has a worker that has ended", ("--silence", "2"), 0, "has ended with 0"),
     ],
 )
 async def test_however_a_bot_ends_nothing_is_left_open(

@@ -220,10 +220,14 @@ async def test_closes_that_were_under_way_are_in_doubt_and_found_out(venue: Scri
         killed = as_a_kill_leaves_it(tmp_path)
         closing.cancel()
         await asyncio.wait([closing])
-    venue.script.clear()
     async with client(venue, killed) as mizar:
+        venue.script["all-open-positions"] = [500] * 99
+        recovery = await mizar.recover(timeout=0.5)
+        assert ["close position 1" in str(error) for error in recovery.unknown] == [True]
+        assert recovery.unknown[0].happened == "perhaps"
+        venue.script.clear()
         recovery = await mizar.recover(timeout=10)
-        assert [one.position.position_id for one in recovery.open] == [1, 2]
+        assert ([one.position.position_id for one in recovery.open], recovery.unknown) == ([1, 2], [])
         assert isinstance(await mizar.close_position(position_id=1), ClosedPosition)
         assert len(opened.succeeded) == 2
     assert list(venue.open) == [2]

@@ -116,7 +116,7 @@ async def test_a_journal_is_for_the_first_client_of_a_key(venue: ScriptedVenue, 
             AsyncMizar("late-key", api_url="http://localhost:1", journal=tmp_path / "journal")
 
 
-@pytest.mark.parametrize("journal", ["", 7, b"journal", True])
+@pytest.mark.parametrize("journal", ["", 7, b"journal", True, "a\0b", "~nobody-of-that-name/journal"])
 def test_a_journal_is_a_path(journal: Any) -> None:
     with pytest.raises(InvalidInput, match="journal="):
         AsyncMizar(KEY, api_url="http://localhost", journal=journal)
@@ -131,10 +131,25 @@ async def test_the_environment_names_one(venue: ScriptedVenue, tmp_path: Path, m
         await paper.ping()
 
 
+def _loop(here: Path) -> Path:
+    (here / "loop").symlink_to(here / "loop")
+    return here / "loop"
+
+
+def _text(here: Path) -> Path:
+    (here / "text").write_text("something else\n" * 100)
+    return here / "text"
+
+
 @pytest.mark.parametrize(
     ("path", "reason"),
-    [(lambda here: here / "none" / "journal", "can't be locked"), (lambda here: here, "journal")],
-    ids=["no such folder", "a folder"],
+    [
+        (lambda here: here / "none" / "journal", "can't be locked"),
+        (lambda here: here, "it is a folder"),
+        (_loop, "a link that leads nowhere"),
+        (_text, "or is no journal: file is not a database"),
+    ],
+    ids=["no such folder", "a folder", "a loop of links", "another file"],
 )
 async def test_where_there_can_be_none_opens_are_not_sent_and_all_else_goes(
     venue: ScriptedVenue, tmp_path: Path, path: Callable[[Path], Path], reason: str
@@ -143,6 +158,22 @@ async def test_where_there_can_be_none_opens_are_not_sent_and_all_else_goes(
         with pytest.raises(NotSent, match=reason):
             await mizar.open_position(**BTC)
         assert await mizar.get_all_open_positions(strategy_id=1) == []
+        for ask in (mizar.unresolved, lambda: mizar.unclaimed_positions(1)):
+            with pytest.raises(NotSent, match=reason):
+                ask()
+        with pytest.raises(NotSent, match=reason):
+            await mizar.reconcile(1, [])
+
+
+async def test_a_journal_that_could_not_be_opened_is_tried_again(
+    venue: ScriptedVenue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mizar_async._journal.journal._AGAIN", 0.0)
+    async with venue.client(key="early-key", journal=tmp_path / "late" / "journal") as mizar:
+        with pytest.raises(NotSent, match="can't be locked"):
+            await mizar.open_position(**BTC)
+        (tmp_path / "late").mkdir()
+        assert (await mizar.open_position(**BTC)).position_id == 1
 
 
 FORKS = f"""
