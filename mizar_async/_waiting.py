@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import weakref
 from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
@@ -39,13 +38,14 @@ class Patience(Generic[T]):
 
     def __init__(self, otherwise: Callable[[], T]) -> None:
         self._otherwise = otherwise
-        self._here: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Patient[T]] = weakref.WeakKeyDictionary()
+        self._here: dict[asyncio.AbstractEventLoop, _Patient[T]] = {}
 
     def end(self, future: asyncio.Future[T], seconds: float) -> None:
         """Give a future of the running loop its result by then, if it has none by then."""
         loop = future.get_loop()
         here = self._here.get(loop)
         if here is None:
+            self._here = {one: known for one, known in self._here.items() if not one.is_closed()}
             here = self._here[loop] = _Patient(loop, self._otherwise)
         here.add(future, loop.time() + max(0.0, seconds))
 
@@ -54,7 +54,7 @@ class _Patient(Generic[T]):
     """What waits in one loop."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, otherwise: Callable[[], T]) -> None:
-        self._loop = weakref.ref(loop)
+        self._loop = loop
         self._otherwise = otherwise
         self._waiting: deque[tuple[float, asyncio.Future[T]]] = deque()
         self._timer: asyncio.TimerHandle | None = None
@@ -69,8 +69,7 @@ class _Patient(Generic[T]):
     def _start(self, until: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        loop = self._loop()
-        self._timer = loop.call_at(until, self._look) if loop is not None else None
+        self._timer = self._loop.call_at(until, self._look)
 
     def _look(self) -> None:
         now, self._timer = loop_time(), None

@@ -19,7 +19,7 @@ import attrs
 from .._api.trading import ClosedPosition, Position, Strategy
 from .._wire.channel import Channel
 from .._wire.turns import Turns
-from .calls import Call, CloseCall, OpenCall
+from .calls import Call, CloseCall
 from .door import Door
 from .journaling import Journaling
 from .left_behind import REMEMBERED, LeftBehind
@@ -148,16 +148,10 @@ class Account:
         if call.watch is not None:
             call.watch.abandon(call)
 
-    def tell(self, call: Call) -> None:
-        """The ending of a call whose caller had gone is about to be given to somebody: have that written down."""
-        with self.shared.lock:
-            if isinstance(call, OpenCall) and isinstance(call.watch, Watch) and call.watch.record is not None:
-                call.watch.record.tell(call)
-
     def hand_over(self, call: Call) -> None:
-        """It is given to somebody, who owns what it has opened."""
+        """The ending of a call whose caller had gone reaches somebody after all, who owns what it has opened."""
         with self.shared.lock:
-            self.tell(call)
+            self.journaling.tell(call)
             if isinstance(call.ending, Position):
                 self.shared.left_behind.claimed(call.ending.position_id)
 

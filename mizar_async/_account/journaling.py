@@ -10,6 +10,7 @@ from .._journal.journal import History, Journal
 from .._ledger.events import Prolonged, numbers_of
 from .._wire.heart import heart
 from ..errors import InvalidInput
+from .calls import Call, OpenCall
 from .record import Record
 from .recovery import recover
 from .shared import Shared
@@ -23,8 +24,8 @@ class Journaling:
 
     def __init__(self, watches: Callable[[], dict[int, Watch]], watch: Callable[[int], Watch]) -> None:
         self.journal: Journal | None = None
-        self._knows = False
-        """True once something was taken over: when the file is opened again, only what stands there counts."""
+        self._taken_over: Journal | None = None
+        """Which journal tells what is known: when it is opened again, only what stands there counts."""
         self._account = ""
         self._watches = watches
         self._watch = watch
@@ -64,17 +65,17 @@ class Journaling:
         """Whether a call may go on, or has to wait for `get_ready` first."""
         return self.journal is None or not self.journal.needs_opening
 
-    async def get_ready(self) -> None:
+    async def get_ready(self, patience: float) -> None:
         """Open the journal, and take over from earlier runs. What stands against it is told to opens."""
         if self.journal is not None:
             heart.tell(account=self._account)
-            await self.journal.open(self._forget, self._take_over)
+            await self.journal.open(self._forget, self._take_over, patience)
             if self.journal.is_open:
                 heart.tell(journal=str(self.journal.path))
 
     def _forget(self) -> None:
-        if self._knows:
-            self._knows = False
+        if self._taken_over is not None:
+            self._taken_over = None
             with self.shared.lock:
                 self._start_over(itertools.count(1))
 
@@ -88,7 +89,7 @@ class Journaling:
         assert journal is not None
         now = instant().monotonic
         with self.shared.lock:
-            self._knows = True
+            self._taken_over = journal
             self._start_over(numbers_of(run))
             histories = {one.strategy_id: one for one in left}
             for strategy_id in histories.keys() | self._watches().keys():
@@ -99,9 +100,15 @@ class Journaling:
                 if history is not None:
                     recover(watch, record, history, now, prolonged)
 
+    def tell(self, call: Call) -> None:
+        """The ending of a call is about to be given to somebody: have that written down."""
+        with self.shared.lock:
+            if isinstance(call, OpenCall) and isinstance(call.watch, Watch) and call.watch.record is not None:
+                call.watch.record.tell(call)
+
     def check_taken_over(self, what: str) -> None:
         """Raise why nobody can tell what earlier runs have left, if so: an empty list would be taken for all of it."""
-        if self.journal is not None and not self._knows:
+        if self.journal is not None and self.journal is not self._taken_over:
             self.journal.check_refusal()
             raise InvalidInput(
                 f"{what} is refused: the journal {self.journal.path} is opened by the first call, so that nobody can "

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections import deque
 from collections.abc import Collection
 from contextlib import AbstractContextManager
 
@@ -18,6 +19,7 @@ from .._journal.entries import OrderData
 from .._waiting import Waiters, waiting_among, wake_all
 from ..errors import InvalidInput, JournalDamaged, MizarError, OutcomeUnknown
 from .calls import OpenCall, pair_of, unseen
+from .left_behind import REMEMBERED
 from .positions import Positions
 from .record import Record
 
@@ -61,9 +63,10 @@ class Orders:
         self._by_id: dict[str, Order] = {}
         self._unused: set[str] = set()
         """Ids that stand for nothing on disk, and were not used since that was seen."""
-        self._looking = 0
-        self._dropped: set[str] = set()
-        """Ids that are on disk alone since the first of those began who are looking now."""
+        self._looking: list[set[str]] = []
+        """For each look-up that is under way the ids that are on disk alone since it began."""
+        self._recalled: deque[str] = deque()
+        """Ids of closed positions that were asked for again, the latest last."""
         self._of_position: dict[int, Order] = {}
 
     def claim(self, ask: OpenPosition, opener: object) -> Order | None:
@@ -143,10 +146,12 @@ class Orders:
             self._write(order)
             if self._record is not None and order.opener is None and not order.waiters:  # it is on disk
                 del self._of_position[closed.position_id]
-                name = order.ask.client_order_id or ""
-                self._by_id.pop(name, None)
-                if self._looking:
-                    self._dropped.add(name)
+                self._drop(order.ask.client_order_id or "")
+
+    def _drop(self, name: str) -> None:
+        self._by_id.pop(name, None)
+        for dropped in self._looking:
+            dropped.add(name)
 
     async def look_up(self, names: Collection[str], patience: float) -> None:
         """Know what ids stand for that were used before, as far as they are on disk, so that they can be claimed.
@@ -157,40 +162,47 @@ class Orders:
         names = [name for name in names if name not in self._by_id and name not in self._unused]
         if record is None or not names:
             return
+        dropped: set[str] = set()
         with self._lock:
-            self._looking += 1
+            self._looking.append(dropped)
         try:
             found = await record.journal.find(self._strategy_id, names, patience)
         except BaseException:
-            self._looked()
+            self._looked(dropped)
             raise
         with self._lock:
-            dropped = self._looked()
+            self._looked(dropped)
             for name in names:
                 if name not in self._by_id and name not in dropped:
                     self._known(name, found.get(name), record)
 
-    def _looked(self) -> set[str]:
-        """One look-up less is under way; gives the ids that may have been dropped since it began."""
+    def _looked(self, dropped: set[str]) -> None:
         with self._lock:
-            dropped = self._dropped
-            self._looking -= 1
-            if not self._looking:
-                self._dropped = set()
-            return dropped
+            self._looking = [one for one in self._looking if one is not dropped]
 
     def _known(self, name: str, found: OrderData | None, record: Record) -> None:
         """What stands on disk under an id that nobody uses now."""
         if found is None or found.free:
+            if len(self._unused) >= REMEMBERED:
+                self._unused.clear()  # of calls that were never made: they would look again
             self._unused.add(name)
         elif found.closed is not None or found.position is not None:
             self._by_id[name] = Order(found.ask, position=found.closed or found.position)
+            self._recall(name)
         else:
             raise JournalDamaged(
                 f"not sent: client_order_id={name!r} was sent before, and the journal does not tell "
                 "what became of it: look at the positions of the server",
                 file=str(record.journal.path),
             )
+
+    def _recall(self, name: str) -> None:
+        """It stands on disk, and is kept for as long as it may be claimed in this step."""
+        self._recalled.append(name)
+        if len(self._recalled) > REMEMBERED:
+            oldest = self._recalled.popleft()
+            if (order := self._by_id.get(oldest)) and order.opener is None and order.call is None:
+                self._drop(oldest)
 
     def _write(self, order: Order) -> None:
         if self._record is None or self._record.is_folding or order.call is None:

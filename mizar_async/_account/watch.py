@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections import OrderedDict
 from collections.abc import Collection, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from decimal import Decimal
 from typing import Final
 
@@ -77,7 +78,6 @@ class Watch:
                 raise NotSent("not sent: the journal was opened while the call waited; call again")
             if self.had_baseline is None:
                 self.had_baseline = self.ledger.has_baseline
-            self.sent(call)
             event = events.Sending(
                 call.number,
                 self._kind(call.ask),
@@ -87,7 +87,13 @@ class Watch:
                 options.listing_lag,
                 options.others_close,
             )
-            return self.take(event, request=call.ask)
+            with self._on_disk_together():
+                self.sent(call)
+                return self.take(event, request=call.ask)
+
+    def _on_disk_together(self) -> AbstractContextManager[object]:
+        """What happens inside is on disk together or not at all, so that none of it contradicts the rest."""
+        return nullcontext() if self.record is None else self.record.journal.together()
 
     def sent(self, call: OpenCall) -> None:
         """Follow a call from now on."""
@@ -132,10 +138,11 @@ class Watch:
                 self._doubt(call, now, said_yes=isinstance(failure, AnswerUnreadable))
 
     def _refuse(self, call: OpenCall, failure: MizarError) -> None:
-        if self._forget_open(call.number) is not None:
-            call.settle(failure)
-            self.orders.ended(call)
-        self.take(events.Refused(call.number))
+        with self._on_disk_together():
+            if self._forget_open(call.number) is not None:
+                call.settle(failure)
+                self.orders.ended(call)
+            self.take(events.Refused(call.number))
 
     def _doubt(self, call: OpenCall, now: float, *, said_yes: bool = False) -> None:
         if call.number in self.opens and not call.doubtful:
@@ -167,7 +174,7 @@ class Watch:
 
     def closed(self, closed: ClosedPosition, now: float, *, certain: bool) -> None:
         """The position is closed: `certain` if an answer said so, otherwise a list may contradict it."""
-        with self._lock:
+        with self._lock, self._on_disk_together():
             number = closed.position_id
             known = self.shared.positions.gone(number)
             if self.ledger.holder(number) is None and known is not None:
@@ -276,7 +283,7 @@ class Watch:
 
         Gives the ticket by which the journal tells that it is on disk.
         """
-        with self._lock:
+        with self._lock, self._on_disk_together():
             verdicts, told = self.ledger.take(event), told or {}
             ticket = 0
             if self.record is not None:
@@ -377,7 +384,7 @@ class Watch:
 
     def acknowledge(self, call: Call, position_id: int | None) -> None:
         """The user's word on a doubt: which position the call opened, or None for none."""
-        with self._lock:
+        with self._lock, self._on_disk_together():
             if isinstance(call, CloseCall):
                 self.closes.forget(call)
                 return

@@ -30,7 +30,12 @@ def whole_number(name: str, value: object) -> int:
         number = -1
     if isinstance(value, bool) or number < 0:
         raise refuse(name, value, "it must be a whole number, 0 or more, such as 17")
-    return number
+    return int(number)
+
+
+def plain(value: Any) -> Any:
+    """Text as such, where it is of a class that is derived from it, such as numpy's."""
+    return str.__str__(value) if isinstance(value, str) else value
 
 
 def exact_size(name: str, value: object) -> Decimal:
@@ -60,9 +65,11 @@ def size(value: object) -> Decimal:
 
 
 def _text(name: str, value: object) -> str:
-    if not isinstance(value, str) or not value or value != value.strip():
-        raise refuse(name, value, "it must be text that is not empty and has no spaces around it, such as 'BTC'")
-    return value
+    if not isinstance(value, str) or not value or value != value.strip() or not value.isprintable():
+        raise refuse(
+            name, value, "it must be printable text that is not empty, without spaces around it, such as 'BTC'"
+        )
+    return str.__str__(value)
 
 
 def is_text(_: object, field: Attribute[Any], value: object) -> None:
@@ -70,8 +77,8 @@ def is_text(_: object, field: Attribute[Any], value: object) -> None:
 
 
 def is_any_text(_: object, field: Attribute[Any], value: object) -> None:
-    if not isinstance(value, str):
-        raise refuse(field.name, value, "it must be text")
+    if not isinstance(value, str) or any("\ud800" <= letter <= "\udfff" for letter in value):
+        raise refuse(field.name, value, "it must be text that can be written as UTF-8")
 
 
 def is_optional_text(_: object, field: Attribute[Any], value: object) -> None:
@@ -104,9 +111,7 @@ def texts(name: str, value: object) -> tuple[str, ...]:
     texts = tuple(value)
     if not texts:
         raise refuse(name, value, allowed)
-    for text in texts:
-        _text(name, text)
-    return texts
+    return tuple(_text(name, text) for text in texts)
 
 
 def exchange_names(value: object) -> tuple[str, ...]:

@@ -26,11 +26,11 @@ LEAST_PRICE, BEYOND_PRICES = Decimal("1E-40"), Decimal("1E+40")
 class PublishStrategy:
     """A new self-hosted strategy."""
 
-    name: str = attrs.field(validator=checks.is_text)
-    description: str = attrs.field(validator=checks.is_any_text)
+    name: str = attrs.field(converter=checks.plain, validator=checks.is_text)
+    description: str = attrs.field(converter=checks.plain, validator=checks.is_any_text)
     exchanges: tuple[str, ...] = attrs.field(converter=checks.exchange_names)
     symbols: tuple[str, ...] = attrs.field(converter=checks.symbol_names)
-    market: str = attrs.field(validator=checks.is_text)
+    market: str = attrs.field(converter=checks.plain, validator=checks.is_text)
 
 
 @attrs.frozen(kw_only=True)
@@ -43,11 +43,13 @@ class OpenPosition:
     """
 
     strategy_id: int = attrs.field(converter=checks.strategy_id)
-    base_asset: str = attrs.field(validator=checks.is_text)
-    quote_asset: str = attrs.field(validator=checks.is_text)
+    base_asset: str = attrs.field(converter=checks.plain, validator=checks.is_text)
+    quote_asset: str = attrs.field(converter=checks.plain, validator=checks.is_text)
     size: Decimal = attrs.field(default=Decimal(1), converter=checks.size)
     is_long: bool = attrs.field(validator=checks.is_side)
-    client_order_id: str | None = attrs.field(default=None, validator=checks.is_client_order_id, metadata=OFF_THE_WIRE)
+    client_order_id: str | None = attrs.field(
+        default=None, converter=checks.plain, validator=checks.is_client_order_id, metadata=OFF_THE_WIRE
+    )
 
 
 def check_open(request: object) -> OpenPosition:
@@ -76,8 +78,8 @@ class CloseAll:
     """All open positions of one strategy, or of one pair of it."""
 
     strategy_id: int = attrs.field(converter=checks.strategy_id)
-    base_asset: str | None = attrs.field(default=None, validator=checks.is_optional_text)
-    quote_asset: str | None = attrs.field(default=None, validator=checks.is_optional_text)
+    base_asset: str | None = attrs.field(default=None, converter=checks.plain, validator=checks.is_optional_text)
+    quote_asset: str | None = attrs.field(default=None, converter=checks.plain, validator=checks.is_optional_text)
 
     def __attrs_post_init__(self) -> None:
         if (self.base_asset is None) != (self.quote_asset is None):
@@ -89,8 +91,8 @@ class CloseAll:
 class OfMarket:
     """The symbols of an exchange, all of them or those of one market."""
 
-    exchange: str = attrs.field(validator=checks.is_text)
-    market: str | None = attrs.field(default=None, validator=checks.is_optional_text)
+    exchange: str = attrs.field(converter=checks.plain, validator=checks.is_text)
+    market: str | None = attrs.field(default=None, converter=checks.plain, validator=checks.is_optional_text)
 
 
 @attrs.frozen

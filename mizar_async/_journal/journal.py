@@ -14,6 +14,7 @@ import os
 import threading
 import weakref
 from collections.abc import Awaitable, Callable, Collection
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -103,6 +104,7 @@ class Journal:
         self._lock = threading.RLock()
         self._writer: Writer | None = None
         self._opening: Waiters = []
+        self._opening_since = 0.0
         self.is_open = False
         self.is_inherited = False
         """True in a forked child of the process that has it."""
@@ -141,9 +143,10 @@ class Journal:
         """Whether it is open, or about to be."""
         return self.is_open or bool(self._opening)
 
-    async def open(self, forget: Callable[[], None], adopt: Adopt) -> None:
+    async def open(self, forget: Callable[[], None], adopt: Adopt, patience: float) -> None:
         """Open it, once for all who ask at the same time. Whatever stands against that is told by `check`.
 
+        It takes `patience` seconds at most since the first of them asked; it may be opened later all the same.
         `forget` drops what is known from an earlier opening, since another process may have had it meanwhile.
         """
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -152,6 +155,8 @@ class Journal:
                 return
             is_first = not self._opening
             self._opening.append(future)
+            if is_first:
+                self._opening_since = monotonic()
         if is_first:
             forget()
             self._refusal = self._taken()
@@ -159,7 +164,7 @@ class Journal:
                 self._start(adopt)
             else:
                 self._opened()
-        await future
+        await asyncio.wait([future], timeout=max(0.0, self._opening_since + patience - monotonic()))
 
     def _taken(self) -> InvalidInput | None:
         """A process may lock a file twice: two keys that name one are told apart here."""
@@ -205,7 +210,7 @@ class Journal:
         def prune(store: Store, now: Instant) -> None:
             store.prune(now.wall - self.keeping.journal_days * DAY, now.wall - self.keeping.order_id_days * DAY)
 
-        writer = self._writer = Writer(opened, begin, failed, prune, self._slow, after=self._tickets)
+        writer = self._writer = Writer(opened, begin, failed, prune, self._slow, self._lock, after=self._tickets)
         _threads[self.path] = writer.thread
         writer.thread.start()
 
@@ -286,7 +291,12 @@ class Journal:
             )
         self.check_refusal()
         if not self.is_open:
-            raise NotSent(f"not sent: the journal {self.path} is not open")
+            why = "is being opened still: its disk takes long" if self._opening else "is not open"
+            raise NotSent(f"not sent: the journal {self.path} {why}")
+
+    def together(self) -> AbstractContextManager[object]:
+        """What is given to be written inside goes on disk together, or not at all."""
+        return self._lock
 
     def check_refusal(self) -> None:
         """Raise what stood against opening it, if anything did."""

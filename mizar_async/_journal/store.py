@@ -375,11 +375,11 @@ def explained(path: Path, failure: Exception) -> NotSent:
     """What a failure of the file means for opens."""
     if isinstance(failure, NotSent):
         return failure
-    if not isinstance(failure, OSError) and not _is_of_the_system(failure):
+    if not isinstance(failure, (OSError, MemoryError)) and not _is_of_the_system(failure):
         return JournalDamaged(
             f"not sent: the journal {path} is damaged, or is no journal: {failure}. Nobody can say by it what was "
             "opened before: look at the positions of the server, then name another file, or move this one and those "
             "beside it away, and start the program again",
             file=str(path),
         )
-    return NotSent(f"not sent: the journal {path} can't be written: {failure}")
+    return NotSent(f"not sent: the journal {path} can't be written: {failure or type(failure).__name__}")

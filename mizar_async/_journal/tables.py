@@ -47,8 +47,13 @@ SCHEMA: Final = (
     ) WITHOUT ROWID""",
     "CREATE INDEX orders_by_time ON orders (at)",
     "INSERT INTO orders (id, previous, next) VALUES ('', '', '')",
+)
+
+
+READY: Final = (
+    # Of this connection alone: what any other changes is found to be so.
     """
-    CREATE TRIGGER order_added AFTER INSERT ON orders BEGIN
+    CREATE TEMP TRIGGER order_added AFTER INSERT ON main.orders BEGIN
         SELECT RAISE(ABORT, 'client order ids are missing') WHERE NOT EXISTS (
             SELECT 1 FROM orders AS before JOIN orders AS after ON after.id = before.next
             WHERE before.id = (SELECT max(id) FROM orders WHERE id < NEW.id)
@@ -60,14 +65,10 @@ SCHEMA: Final = (
         UPDATE orders SET next = NEW.id WHERE id = (SELECT previous FROM orders WHERE id = NEW.id);
     END""",
     """
-    CREATE TRIGGER order_gone AFTER DELETE ON orders BEGIN
+    CREATE TEMP TRIGGER order_gone AFTER DELETE ON main.orders BEGIN
         UPDATE orders SET next = OLD.next WHERE id = OLD.previous;
         UPDATE orders SET previous = OLD.previous WHERE id = OLD.next;
     END""",
-)
-
-
-READY: Final = (
     "CREATE TEMP VIEW batch AS SELECT NULL AS entries, NULL AS heads, NULL AS orders, NULL AS data",
     """
     CREATE TEMP TRIGGER batch_written INSTEAD OF INSERT ON batch BEGIN

@@ -62,6 +62,7 @@ class Writer:
         failed: Callable[[Exception], NotSent],
         prune: Callable[[Store, Instant], None],
         slow: Callable[[], NotSent],
+        lock: threading.RLock,
         *,
         after: int,
     ) -> None:
@@ -70,8 +71,8 @@ class Writer:
         self._failed = failed
         self._prune = prune
         self._patience: Patience[Any] = Patience(slow)
-        self._lock = threading.Lock()
-        self._changed = threading.Condition(self._lock)
+        self._lock = lock
+        self._changed = threading.Condition(lock)
         self._batch = Batch()
         self._first = self._tickets = after
         self._hurry = False
@@ -93,11 +94,13 @@ class Writer:
     def put(self, row: Row | None = None, order: tuple[str, int, bytes] | None = None) -> int:
         """Have it written soon; gives the ticket by which it can be waited for."""
         with self._lock:
+            self._tickets += 1
+            if self._ended:
+                return self._tickets
             if row is not None:
                 self._batch.rows.append(row)
             if order is not None:
                 self._batch.orders[order[0]] = order[1:]
-            self._tickets += 1
             if self._is_idle:
                 self._is_idle = False
                 self._changed.notify()
@@ -106,6 +109,8 @@ class Writer:
     def put_state(self, strategy_id: int, upto: int, data: bytes) -> None:
         """Have a state written, which stands for all entries up to a number."""
         with self._lock:
+            if self._ended:
+                return
             self._batch.states[strategy_id] = upto, data
             self._tickets += 1
             self._changed.notify()

@@ -77,8 +77,8 @@ class Readiness(Protocol):
         """Whether there is nothing."""
         ...
 
-    async def get_ready(self) -> None:
-        """Wait for it."""
+    async def get_ready(self, patience: float) -> None:
+        """Wait for it, for so many seconds at most."""
 
 
 @attrs.define(eq=False)
@@ -108,7 +108,7 @@ class Channel:
         if heart.is_guarded:
             heart.beat_in(asyncio.get_running_loop())
         if self.readiness is not None and not self.readiness.is_ready:
-            await self.readiness.get_ready()
+            await self.readiness.get_ready(deadline)
         try:
             await (await self._made()).ready()
         except MizarError:

@@ -49,7 +49,7 @@ async def resolve(view: View, error: object, patience: float) -> Position | Clos
     if ending is None:
         candidates = call.watch.candidates(call) if call.watch else _checked(error).candidates
         raise call.unknown("still unknown", candidates)
-    view.account.tell(call)
+    view.account.journaling.tell(call)
     journal = view.account.journaling.journal
     if isinstance(call, OpenCall) and call.ticket is not None and journal is not None:
         failure = await journal.kept(call.ticket, max(until - loop_time(), _LEAST_PATIENCE))

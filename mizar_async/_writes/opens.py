@@ -11,6 +11,7 @@ import contextlib
 import copy
 from collections import defaultdict
 from collections.abc import Awaitable, Iterable
+from typing import Final
 
 from .._account.calls import OpenCall
 from .._account.orders import Order
@@ -26,6 +27,9 @@ from .._wire.retries import is_harmless
 from ..errors import AnswerUnreadable, MizarError, NotOpened, NotSent, OutcomeUnknown, Refused
 from .view import Place, View
 
+# Seconds that a look-up for many may take: each looks for itself then.
+_LOOK_AHEAD: Final = 1.0
+
 
 async def look_ahead(view: View, asks: Iterable[OpenPosition]) -> None:
     """Have it looked up at once which of the names are new. Whatever stands against that is told to each by itself."""
@@ -36,9 +40,9 @@ async def look_ahead(view: View, asks: Iterable[OpenPosition]) -> None:
     if not names:
         return
     with contextlib.suppress(MizarError):
-        until = await view.channel.begin(view.options.deadline)
+        await view.channel.begin(view.options.deadline)
         for strategy_id, named in names.items():
-            await view.account.watch(strategy_id).orders.look_up(named, until - loop_time())
+            await view.account.watch(strategy_id).orders.look_up(named, _LOOK_AHEAD)
 
 
 async def open_alone(opening: Opening) -> Position:
@@ -125,7 +129,7 @@ class Opening(Attempt[Position]):
 
     async def _given(self, order: Order) -> Position:
         if order.call is not None:
-            self._view.account.tell(order.call)
+            self._view.account.journaling.tell(order.call)
             await self._make_sure(order.call)
             self._view.account.hand_over(order.call)
         return self._orders.given(order)

@@ -18,7 +18,8 @@ from .view import View
 
 async def recover(view: View, strategy_id: int | None, patience: float) -> Recovery:
     """Wait until it is known what became of the calls of earlier runs, for `patience` seconds, and say so."""
-    until = await view.channel.begin(patience)
+    await view.channel.begin(max(patience, view.options.deadline))
+    until = loop_time() + patience
     journal = view.account.journaling.journal
     if journal is None:
         raise InvalidInput(

@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 from typing import Any, Final
 
-from rich.markup import escape
 from rich.measure import Measurement
 from rich.table import Table
+from rich.text import Text
 
 from .. import ClosedPosition, JournalEntry, read_journal
 from .show import console, price_text
@@ -48,28 +48,32 @@ def _table(found: list[JournalEntry]) -> Table:
     return table
 
 
-def _cells(entry: JournalEntry) -> tuple[str, ...]:
+def _cells(entry: JournalEntry) -> tuple[Text, ...]:
     ask, position = entry.request, entry.position
-    colour = {"open": "green", "unknown": "red", "in doubt": "yellow", "sent": "yellow"}.get(entry.end, "default")
-    return (
+    colour = {"open": "green", "unknown": "red", "in doubt": "yellow", "sent": "yellow"}.get(entry.end, "")
+    texts = (
         f"{entry.sent_at:%m-%d %H:%M:%S}" if entry.sent_at else "",
         str(entry.strategy_id),
-        escape(entry.client_order_id or ""),
-        escape(f"{ask.base_asset}/{ask.quote_asset}"),
+        entry.client_order_id or "",
+        f"{ask.base_asset}/{ask.quote_asset}",
         "long" if ask.is_long else "short",
         f"{ask.size:f}",
-        f"[{colour}]{entry.end}[/]",
+        entry.end,
         str(position.position_id) if position else ", ".join(map(str, entry.candidates[:5])),
         price_text(position.open_price) if position else "",
     )
+    # Not as markup, which has a meaning for brackets and for what stands between colons.
+    return tuple(Text(text, style=colour if text is entry.end else "") for text in texts)
 
 
-def _block(entry: JournalEntry) -> str:
+def _block(entry: JournalEntry) -> Text:
     """An attempt where a row has no room."""
     sent, strategy, name, pair, side, size, end, position, price = _cells(entry)
-    what = f"{side} {size} {pair}, strategy {strategy}"
-    found = f"position {position}" + (f" at {price}" if price else "") if position else ""
-    return "\n  ".join(line for line in (f"{sent} {end}".strip(), what, name, found) if line)
+    what = Text.assemble(side, " ", size, " ", pair, ", strategy ", strategy)
+    found = Text.assemble("position ", position, " at " if price else "", price) if position else Text()
+    return Text("\n  ").join(
+        line for line in (Text.assemble(sent, " " if sent else "", end), what, name, found) if line
+    )
 
 
 def _as_dictionary(entry: JournalEntry) -> dict[str, Any]:

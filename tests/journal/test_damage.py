@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import random
 import shutil
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -92,10 +94,16 @@ async def test_damage_anywhere_opens_nothing_twice_and_is_named(
     assert [error for error in errors if not isinstance(error, JournalDamaged)] == []
 
 
+def _without(path: Path, name: str) -> None:
+    with contextlib.closing(sqlite3.connect(path)) as db, db:
+        assert db.execute("DELETE FROM orders WHERE id = ?", (f"1 {name}",)).rowcount == 1
+
+
 GONE: list[tuple[str, Callable[[Path], object]]] = [
     ("the file", lambda path: path.unlink()),
     ("its log", lambda path: path.with_name("journal-wal").unlink()),
     ("the file beside it", lambda path: path.with_name("journal-lock").unlink()),
+    ("a name of what is closed", lambda path: _without(path, NAMES[10])),
     ("all but the file beside it", lambda path: [one.unlink() for one in (path, path.with_name("journal-wal"))]),
 ]
 

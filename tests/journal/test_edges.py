@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import sqlite3
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -96,6 +97,51 @@ async def test_a_look_up_that_is_older_than_a_close_is_made_again(
         await mizar.close_position(position_id=position.position_id)
         assert isinstance(await slow, ClosedPosition)
     assert venue.opened == 1
+
+
+async def test_look_ups_that_never_all_end_at_once_know_what_was_closed_meanwhile(
+    venue: ScriptedVenue, tmp_path: Path
+) -> None:
+    async with client(venue, tmp_path, deadline=5.0) as mizar:
+        positions = [await mizar.open_position(**BTC, client_order_id=name) for name in "ab"]
+        for position in positions:
+            await mizar.close_position(position_id=position.position_id)
+        orders = mizar._view.account.watch(1).orders
+        orders._looking.append(set("ab"))  # one that began before, and goes on
+        again = [await mizar.open_position(**BTC, client_order_id=name) for name in "ab"]
+        assert [type(position) for position in again] == [ClosedPosition, ClosedPosition]
+    assert venue.opened == 2
+
+
+async def test_a_disk_that_is_stuck_while_the_journal_is_opened_holds_up_nothing_but_opens(
+    venue: ScriptedVenue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin, goes = Store._begin, threading.Event()
+
+    def stuck(self: Store, *what: Any) -> None:
+        goes.wait(60)
+        begin(self, *what)
+
+    monkeypatch.setattr(Store, "_begin", stuck)
+    try:
+        async with client(venue, tmp_path, timeout=0.3, deadline=0.3) as mizar:
+            assert await mizar.get_all_open_positions(strategy_id=1) == []
+            with pytest.raises(NotSent, match="is being opened still"):
+                await mizar.open_position(**NAMED)
+            goes.set()
+            assert isinstance(await mizar.with_options(deadline=9.0).open_position(**NAMED), Position)
+    finally:
+        goes.set()
+
+
+async def test_text_of_a_derived_class_is_written_as_text(venue: ScriptedVenue, tmp_path: Path) -> None:
+    class Text(str):
+        __slots__ = ()
+
+    derived = {name: Text(value) if isinstance(value, str) else value for name, value in NAMED.items()}
+    async with client(venue, tmp_path) as mizar:
+        position = await mizar.open_position(**derived)
+        assert await mizar.open_position(**NAMED) == position
 
 
 async def test_a_run_that_a_state_names_is_not_forgotten(venue: ScriptedVenue, tmp_path: Path) -> None:

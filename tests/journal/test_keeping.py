@@ -178,7 +178,7 @@ def test_what_is_no_journal_is_refused(tmp_path: Path) -> None:
 async def test_the_command_shows_names_whole_however_narrow_the_terminal_is(
     venue: ScriptedVenue, tmp_path: Path, width: int
 ) -> None:
-    names = [f"grid-2026-11-28-level-{level}" for level in range(3)]
+    names = ["grid-2026-11-28-level-1", "btc:top:[red]", "ends with \\"]
     async with client(venue, tmp_path) as mizar:
         await mizar.open_positions(named(*names), max_concurrency=1)
         await mizar.close_position(position_id=2)

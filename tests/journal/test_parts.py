@@ -32,6 +32,7 @@ from mizar_async._journal.entries import Entry
 from mizar_async._journal.journal import NEVER, ON_DISK, Journal, Keeping
 from mizar_async._journal.lock import Lock, parsed
 from mizar_async._journal.timeline import shifted, was_stepped
+from mizar_async._journal.writer import LATEST
 from mizar_async._ledger.events import Closing, Listed, Refused, Row
 from mizar_async._wire.heart import SOCKET, Heart
 
@@ -282,12 +283,12 @@ async def test_a_journal_that_is_not_open_takes_nothing_and_says_so(tmp_path: Pa
 
 async def test_a_journal_that_is_open_is_no_other_keys_and_no_forked_childs(tmp_path: Path) -> None:
     journal, other = (Journal(tmp_path / "journal", name, "host", Keeping()) for name in ("one", "other"))
-    await journal.open(lambda: None, lambda *_: None)
+    await journal.open(lambda: None, lambda *_: None, 9.0)
     assert repr(journal).endswith(": open>")
     assert await journal.kept(ON_DISK, 1.0) is None
     assert await journal.kept(journal.append(1, Entry(Refused(1)), None), 9.0) is None
     journal.pause()()
-    await other.open(lambda: None, lambda *_: None)
+    await other.open(lambda: None, lambda *_: None, 9.0)
     with pytest.raises(InvalidInput, match="another key or host"):
         other.check()
     writer = journal._writer
@@ -305,12 +306,23 @@ async def test_a_journal_that_is_open_is_no_other_keys_and_no_forked_childs(tmp_
     await writer.gone()
 
 
+async def test_what_is_given_together_is_on_disk_together(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "journal", "fingerprint", "host", Keeping())
+    await journal.open(lambda: None, lambda *_: None, 9.0)
+    with journal.together():
+        ticket = journal.append(1, Entry(Refused(1)), None)
+        time.sleep(4 * LATEST)  # noqa: ASYNC251 - a thread that may not go on
+        assert not journal.is_kept(ticket)
+    assert await journal.kept(ticket, 9.0) is None
+    await journal.close(9.0)
+
+
 async def test_what_fails_while_earlier_runs_are_taken_over_is_told_to_opens(tmp_path: Path) -> None:
     def fails(*_: object) -> None:
         raise LookupError("an event of tomorrow")
 
     journal = Journal(tmp_path / "journal", "fingerprint", "host", Keeping())
-    await journal.open(lambda: None, fails)
+    await journal.open(lambda: None, fails, 9.0)
     with pytest.raises(JournalDamaged, match="an event of tomorrow"):
         journal.check()
     journal.warn_once(NotSent("once"))
