@@ -211,7 +211,7 @@ class _Exchange(Generic[T]):
                 result = failure
         finally:
             self._lose()
-            if done is not None and not done.done():
+            if done is not None and not done.done() and not self.loop.is_closed():
                 done.set_result(None)
         if isinstance(result, MizarError):
             raise result
