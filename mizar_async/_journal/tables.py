@@ -124,9 +124,12 @@ class Batch:
         return bool(self.rows or self.orders or self.states)
 
 
+_encode: Final = msgspec.json.Encoder().encode
+
+
 def checksum(*values: object, data: bytes = b"") -> int:
     """By which it is seen that a row is what was written."""
-    return zlib.crc32(data, zlib.crc32(repr(values).encode()))
+    return zlib.crc32(data, zlib.crc32(_encode(values)))
 
 
 def read_row(values: Sequence[Any]) -> Row:
@@ -138,20 +141,14 @@ def written(
     rows: Iterable[Row], heads: dict[int, int], orders: dict[str, tuple[int, bytes]]
 ) -> tuple[str, str, str, bytes]:
     """Entries, the last one of each strategy and orders: three lists, and the bytes to which they point."""
-    data: list[bytes] = []
-    end = 1
-
-    def put(one: bytes) -> tuple[int, int]:
-        nonlocal end
-        data.append(one)
-        end += len(one)
-        return end - len(one), len(one)
-
-    entries = [(*row[:-1], checksum(*row[:-1], data=row.data), *put(row.data)) for row in rows]
-    named = [(key, at, checksum(key, at, data=known), *put(known)) for key, (at, known) in orders.items()]
+    entries, named, bytes_of, end = [], [], [], 1
+    for *head, data in rows:
+        entries.append((*head, checksum(*head, data=data), end, len(data)))
+        bytes_of.append(data)
+        end += len(data)
+    for key, (at, data) in orders.items():
+        named.append((key, at, checksum(key, at, data=data), end, len(data)))
+        bytes_of.append(data)
+        end += len(data)
     ends = [(strategy, last, checksum(strategy, last)) for strategy, last in heads.items()]
-    return _json(entries), _json(ends), _json(named), b"".join(data)
-
-
-def _json(rows: list[tuple[Any, ...]]) -> str:
-    return msgspec.json.encode(rows).decode()
+    return _encode(entries).decode(), _encode(ends).decode(), _encode(named).decode(), b"".join(bytes_of)
