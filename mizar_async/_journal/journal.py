@@ -130,7 +130,7 @@ class Journal:
 
     @property
     def needs_opening(self) -> bool:
-        """Whether a call has to open it first, or may try again where another process had it."""
+        """Whether a call has to open it first, or may try again since what stood against it may have passed."""
         if self.is_open or self.is_inherited:
             return False
         if self._refusal is None or isinstance(self._refusal, JournalInUse):

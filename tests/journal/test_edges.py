@@ -113,6 +113,23 @@ async def test_look_ups_that_never_all_end_at_once_know_what_was_closed_meanwhil
     assert venue.opened == 2
 
 
+async def test_names_that_are_over_or_were_never_used_are_forgotten(
+    venue: ScriptedVenue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mizar_async._account.orders.REMEMBERED", 3)
+    names = "abcdefgh"
+    async with client(venue, tmp_path) as mizar:
+        for name in names:
+            position = await mizar.open_position(**BTC, client_order_id=name)
+            await mizar.close_position(position_id=position.position_id)
+        for name in names:
+            assert isinstance(await mizar.open_position(**BTC, client_order_id=name), ClosedPosition)
+        orders = mizar._view.account.watch(1).orders
+        await orders.look_up([f"never-{name}" for name in names], 9.0)
+        assert (len(orders._by_id), len(orders._unused)) == (3, 2)
+    assert venue.opened == len(names)
+
+
 async def test_a_disk_that_is_stuck_while_the_journal_is_opened_holds_up_nothing_but_opens(
     venue: ScriptedVenue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

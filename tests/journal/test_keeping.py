@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from mizar_async import (
     OutcomeUnknown,
     read_journal,
 )
+from mizar_async.cli.journal import show_journal
 
 from ..scripted_venue import ScriptedVenue
 
@@ -172,6 +174,26 @@ def test_what_is_no_journal_is_refused(tmp_path: Path) -> None:
     (tmp_path / "text").write_text("text")
     with pytest.raises(JournalDamaged, match="is it a journal"):
         read_journal(tmp_path / "text")
+
+
+async def test_the_command_shows_those_of_a_strategy_or_in_doubt_and_as_data(
+    venue: ScriptedVenue, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with client(venue, tmp_path) as mizar:
+        await mizar.open_positions(named("a", "b"), max_concurrency=1)
+        await mizar.open_position(**(BTC | {"strategy_id": 2}), client_order_id="c")
+        venue.script["open-position"], venue.script["all-open-positions"] = ["dropped"], [500] * 99
+        with pytest.raises(OutcomeUnknown):
+            await mizar.with_options(deadline=1.0).open_position(**BTC, client_order_id="d")
+
+        def shown(**only: Any) -> list[tuple[str, str]]:
+            chosen = {"strategy": None, "doubts": False} | only
+            assert show_journal(tmp_path / "journal", as_json=True, **chosen) == 0
+            return [(one["client_order_id"], one["end"]) for one in json.loads(capsys.readouterr().out)]
+
+        assert shown() == [("a", "open"), ("b", "open"), ("c", "open"), ("d", "in doubt")]
+        assert shown(strategy=2) == [("c", "open")]
+        assert shown(doubts=True) == [("d", "in doubt")]
 
 
 @pytest.mark.parametrize("width", [40, 80, 200])

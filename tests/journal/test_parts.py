@@ -34,6 +34,7 @@ from mizar_async._journal.lock import Lock, parsed
 from mizar_async._journal.timeline import shifted, was_stepped
 from mizar_async._journal.writer import LATEST
 from mizar_async._ledger.events import Closing, Listed, Refused, Row
+from mizar_async._waiting import Patience
 from mizar_async._wire.heart import SOCKET, Heart
 
 from ..scripted_venue import ScriptedVenue
@@ -139,6 +140,21 @@ def test_a_guard_that_has_died_is_named_once(guard: socket.socket, caplog: pytes
     heart.tell(account="a")
     heart.tell(account="a")
     assert caplog.text.count("the guard of this program has ended") == 1
+
+
+def test_a_descriptor_that_is_another_files_by_now_is_neither_written_to_nor_closed(
+    guard: socket.socket, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    heart = Heart()
+    assert heart._socket is not None
+    with (tmp_path / "other").open("wb") as other:
+        number = heart._socket.fileno()
+        os.dup2(other.fileno(), number)
+        heart.tell(account="a")
+        heart.tell(account="a")
+        assert caplog.text.count("the guard of this program has ended") == 1
+        os.close(number)  # which is still open
+    assert (tmp_path / "other").read_bytes() == b""
 
 
 @pytest.mark.parametrize("told", ["words", "9999:1:1", "0:1:1"])
@@ -304,6 +320,19 @@ async def test_a_journal_that_is_open_is_no_other_keys_and_no_forked_childs(tmp_
     assert isinstance(await writer.wait(10**6, 1.0), NotSent)
     assert isinstance(await writer.ask(["1 a"], 1.0), NotSent)
     await writer.gone()
+
+
+def test_waiting_keeps_no_loop_that_has_ended() -> None:
+    patience: Patience[str] = Patience(lambda: "too late")
+
+    async def waits(seconds: float) -> str:
+        future: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        patience.end(asyncio.get_running_loop().create_future(), 60)
+        patience.end(future, seconds)
+        return await future
+
+    assert [asyncio.run(waits(0.01)) for _ in range(5)] == ["too late"] * 5
+    assert len(patience._here) == 1
 
 
 async def test_what_is_given_together_is_on_disk_together(tmp_path: Path) -> None:
