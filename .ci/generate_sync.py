@@ -44,6 +44,7 @@ from mizar_async import (
     Symbol,
 )
 from mizar_async._api.checks import Size
+from mizar_async._wire.address import check_maker
 
 from ._blocking import BlockingContextManager, BlockingIterator
 from ._runtime import Runtime
@@ -93,6 +94,7 @@ def _again(cls: type[Mizar], client: AsyncMizar) -> Mizar:
 '''
 
 WORDS = [
+    (r"an\s+`httpx\.AsyncClient` of your own \(for one event loop, and yours to close\), or through ", ""),
     (r"\basync with\b", "with"),
     (r"\basync for\b", "for"),
     (r"\bawait ", ""),
@@ -106,6 +108,7 @@ TYPES = [
     (r"\bAsyncIterator\[", "BlockingIterator["),
     (r"\bAbstractAsyncContextManager\[", "BlockingContextManager["),
     (r"\bRequests\[", "Iterable["),
+    (r"\bhttpx\.AsyncClient \| Callable\b", "Callable"),
 ]
 SPECIAL = {"__init__", "aclose", "__aenter__", "__aexit__", "__repr__", "__reduce__"}
 
@@ -190,6 +193,7 @@ def generate() -> str:
         docstring(found, "    "),
         "",
         f"    {signature(init)}",
+        "        check_maker(http_client)",
         f"        self._async = AsyncMizar({forwarded(init)})",
         "        self._runtime = Runtime()",
         "",

@@ -1,10 +1,10 @@
 """The clients that are measured, each in a process and, where it must, in a virtual environment of its own.
 
     with Peers(ports) as peers:
-        peers.sdk.ask("close", port=ports.slow, count=1000, concurrency=64)   # seconds
+        peers.sdk.time("close", port=ports.slow, count=1000, concurrency=64)   # seconds
 
-The SDK is installed plainly, as `pip install mizar` does it, without extras; aiohttp and stock httpx are measured as
-they come with it. The environments are made on the first run, in the system's temporary folder, and kept there.
+The SDK is installed plainly, as `pip install mizar` does it, without extras, and stock httpx is measured as it comes
+with it. The environments are made on the first run, in the system's temporary folder, and kept there.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ _KEPT: Final = Path(tempfile.gettempdir()) / f"mizar-benchmarks-{sys.version_inf
 # The public client names a release of pandas that no current Python can install; it works with a newer one.
 _OLD: Final = (("--no-deps", "mizar==0.1.5"), ("requests", "dill", "pandas"))
 _HTTPX2: Final = (("httpx2",),)
+_OTHERS: Final = (("aiohttp", "pyreqwest", "curl_cffi", "requests"),)
 _PLAIN: Final = ((str(ROOT),), ("--force-reinstall", "--no-deps", str(ROOT)))
 
 
@@ -44,7 +45,7 @@ class Client:
         )
 
     def ask(self, what: str, **how: str | float) -> Any:
-        """Have it measure something, and give what it measured: seconds, as a rule."""
+        """Have it measure something, and give what it measured."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         print(json.dumps([what, how]), file=self._process.stdin, flush=True)
@@ -52,6 +53,10 @@ class Client:
         if not line:
             raise RuntimeError(f"{self._process.args!r} ended while it measured {what!r}: see its error above")
         return json.loads(line)
+
+    def time(self, what: str, **how: str | float) -> float:
+        """The seconds that something took."""
+        return float(self.ask(what, **how)["took"])
 
     def end(self) -> None:
         """Close its input, which ends it, and wait for that."""
@@ -63,9 +68,15 @@ class Peers(contextlib.ExitStack):
 
     def __enter__(self) -> Self:
         self.plain = _environment("plain", _PLAIN, renewed=True)
-        old, httpx2 = _environment("old", _OLD), _environment("httpx2", _HTTPX2)
+        old, httpx2, others = (
+            _environment(name, what) for name, what in (("old", _OLD), ("httpx2", _HTTPX2), ("others", _OTHERS))
+        )
         self.sdk = self._start(self.plain, "with_sdk.py")
-        self.aiohttp = self._start(self.plain, "with_aiohttp.py")
+        self.aiohttp = self._start(others, "with_aiohttp.py")
+        self.pyreqwest = self._start(others, "with_pyreqwest.py")
+        self.curl_cffi = self._start(others, "with_curl_cffi.py")
+        self.requests = self._start(others, "with_requests.py")
+        self.protocol = self._start(self.plain, "with_protocol.py")
         self.httpx = self._start(self.plain, "with_httpx.py", "httpx")
         self.httpx2 = self._start(httpx2, "with_httpx.py", "httpx2")
         self.old = self._start(old, "with_old.py")

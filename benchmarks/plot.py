@@ -38,12 +38,12 @@ def measure(peers: Peers, ports: Ports) -> Lines:
         )
         for name, times in zip(clients, samples, strict=True):
             lines[name].append(statistics.median(times))
-    lines["mizar 0.1.5, one by one"] = [peers.old.ask("close", port=ports.slow, count=PER_PLACE) * 1000 / PER_PLACE]
+    lines["mizar 0.1.5, one by one"] = [peers.old.time("close", port=ports.slow, count=PER_PLACE) * 1000 / PER_PLACE]
     return lines
 
 
 def _close(client: Client, what: str, port: int, count: int, concurrency: int) -> float:
-    return float(client.ask(what, port=port, count=count, concurrency=concurrency)) * 1000 / count
+    return float(client.time(what, port=port, count=count, concurrency=concurrency)) * 1000 / count
 
 
 def draw(lines: Lines, picture: Path) -> None:

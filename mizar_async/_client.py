@@ -32,7 +32,7 @@ from ._api.trading import (
 from ._clock import Clock
 from ._journal.journal import Keeping
 from ._options import Options, seconds
-from ._wire.address import IN_PROCESS, Address, ApiKey, check_trust
+from ._wire.address import IN_PROCESS, Address, ApiKey, check_http_client, check_trust
 from ._wire.channel import Channel
 from ._writes import doubts
 from ._writes.bulk import Bulk, Progress, Requests, gather, stream
@@ -73,8 +73,11 @@ class AsyncMizar:
     closed over a crash: with it, a `client_order_id` never opens twice, also in the next run (default: the
     environment's MIZAR_JOURNAL; without, nothing is on disk). It keeps what is over for `journal_days`, and an id for
     `order_id_days` after its position was closed or its call ended; nothing that is open or in doubt is forgotten.
-    `verify` is an `ssl.SSLContext` or a file of certificates to trust. A `transport` of your own (of httpx) is used as
-    it is, in every loop, and is yours to close.
+    `verify` is an `ssl.SSLContext` or a file of certificates to trust. With `http_client`, calls go through an
+    `httpx.AsyncClient` of your own (for one event loop, and yours to close), or through a client of httpx that a
+    function makes (a new one for each loop, closed with it): its proxies, event hooks, instrumentation and mocks work
+    there, `verify` and the environment's proxy are its own. A `transport` of your own (of httpx), in its place, is used
+    as it is, in every loop, and is yours to close.
 
     One client works in several loops and threads, one after the other and at once; connections are made when they are
     first needed and go with their loop. Making a client does no I/O. Raises `InvalidInput` for a value that can't be
@@ -98,6 +101,7 @@ class AsyncMizar:
         requests_per_minute: int | None = None,
         on_unclaimed: Callable[[Position], object] | None = None,
         verify: ssl.SSLContext | str | None = None,
+        http_client: httpx.AsyncClient | Callable[[], httpx.AsyncClient] | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
         clock: Clock | None = None,
         rng: random.Random | None = None,
@@ -107,6 +111,7 @@ class AsyncMizar:
     ) -> None:
         key, address = ApiKey.find(api_key), Address.find(api_url)
         check_trust(verify)
+        check_http_client(http_client, transport)
         keeping = Keeping(journal_days, order_id_days)
         account = account_of(key, address, journal, keeping, own=transport is not None)
         account.turns.limit(requests_per_second, requests_per_minute)
@@ -132,6 +137,7 @@ class AsyncMizar:
             options.timeout,
             verify=verify,
             transport=transport,
+            http_client=http_client,
             readiness=account.journaling,
         )
         account.channels.add(channel)
@@ -509,8 +515,9 @@ class AsyncMizar:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the settings, without the key: it is read from the environment where the client is made again."""
-        if self._view.channel.transport is not None or self._listener.on_unclaimed is not None:
-            raise TypeError(f"{self!r} can't be pickled: it holds a transport or a callback of your own")
+        channel = self._view.channel
+        if channel.transport or channel.http_client or self._listener.on_unclaimed:
+            raise TypeError(f"{self!r} can't be pickled: it holds a client, a transport or a callback of your own")
         return _with, (type(self), self._view.channel.address.url, attrs.asdict(self._view.options))
 
     def _take_back(self, value: object) -> None:

@@ -24,6 +24,7 @@ from mizar_async import (
     Symbol,
 )
 from mizar_async._api.checks import Size
+from mizar_async._wire.address import check_maker
 
 from ._blocking import BlockingContextManager, BlockingIterator
 from ._runtime import Runtime
@@ -57,8 +58,10 @@ class Mizar:
     closed over a crash: with it, a `client_order_id` never opens twice, also in the next run (default: the
     environment's MIZAR_JOURNAL; without, nothing is on disk). It keeps what is over for `journal_days`, and an id for
     `order_id_days` after its position was closed or its call ended; nothing that is open or in doubt is forgotten.
-    `verify` is an `ssl.SSLContext` or a file of certificates to trust. A `transport` of your own (of httpx) is used as
-    it is, in every loop, and is yours to close.
+    `verify` is an `ssl.SSLContext` or a file of certificates to trust. With `http_client`, calls go through a client of httpx that a
+    function makes (a new one for each loop, closed with it): its proxies, event hooks, instrumentation and mocks work
+    there, `verify` and the environment's proxy are its own. A `transport` of your own (of httpx), in its place, is used
+    as it is, in every loop, and is yours to close.
 
     One client works in several loops and threads, one after the other and at once; connections are made when they are
     first needed and go with their loop. Making a client does no I/O. Raises `InvalidInput` for a value that can't be
@@ -82,6 +85,7 @@ class Mizar:
         requests_per_minute: int | None = None,
         on_unclaimed: Callable[[Position], object] | None = None,
         verify: ssl.SSLContext | str | None = None,
+        http_client: Callable[[], httpx.AsyncClient] | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
         clock: Clock | None = None,
         rng: random.Random | None = None,
@@ -89,6 +93,7 @@ class Mizar:
         journal_days: float = 7.0,
         order_id_days: float = 30.0,
     ) -> None:
+        check_maker(http_client)
         self._async = AsyncMizar(
             api_key,
             api_url=api_url,
@@ -104,6 +109,7 @@ class Mizar:
             requests_per_minute=requests_per_minute,
             on_unclaimed=on_unclaimed,
             verify=verify,
+            http_client=http_client,
             transport=transport,
             clock=clock,
             rng=rng,

@@ -56,7 +56,13 @@ ORDER = [
     "_wire.rate_limit",
     "_wire.turns",
     "_wire.retries",
-    "_wire.transport",
+    "_wire.unpacking",
+    "_wire.http1",
+    "_wire.pool",
+    "_wire.surroundings",
+    "_wire.proxy",
+    "_wire.clients",
+    "_wire.wire",
     "_wire.loading",
     "_wire.heart",
     "_wire.channel",
@@ -122,8 +128,9 @@ UPWARDS = {
 
 # The libraries that have one home each; whoever else wants what they do asks there.
 HOMES = {
-    "httpx": {"_wire.transport", "paper.http"},
-    "aiohttp": {"_wire.transport"},
+    "httpx": {"_wire", "paper.http"},
+    "h11": {"_wire.http1"},
+    "aiohappyeyeballs": {"_wire.pool"},
     "cattrs": {"_api.oddities"},
     "sqlite3": {"_journal.store", "_journal.reading", "paper.store"},
     "tenacity": {"_wire.retries"},

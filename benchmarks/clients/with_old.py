@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import time
-
-from commands import answer
+from commands import Stopwatch, answer
 
 from mizar import Mizar
 
 
-def close(port: int, count: int) -> float:
-    """The seconds that it takes to close so many positions."""
+def close(port: int, count: int) -> dict[str, float]:
+    """What it takes to close so many positions."""
     mizar = Mizar(api_key="key", scheme="http", host=f"127.0.0.1:{port}")
-    began = time.perf_counter()
+    watch = Stopwatch()
     for position_id in range(1, count + 1):
         mizar.close_position(position_id)
-    return time.perf_counter() - began
+    return watch.taken()
 
 
 answer({"close": close})

@@ -9,11 +9,11 @@ import asyncio
 import itertools
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from decimal import Decimal
 from pathlib import Path
 
-from commands import answer
+from commands import Stopwatch, answer, timed_threads
 
 import mizar_async
 import mizar_sync
@@ -38,40 +38,42 @@ def _sync_client(port: int) -> mizar_sync.Mizar:
     return mizar_sync.Mizar("key", api_url=f"http://127.0.0.1:{port}")
 
 
-async def _close(port: int, count: int, concurrency: int) -> float:
+async def _close(port: int, count: int, concurrency: int) -> dict[str, float]:
     async with _async_client(port) as mizar:
         ids = [position.position_id for position in await mizar.get_all_open_positions(strategy_id=count)]
-        began = time.perf_counter()
+        watch = Stopwatch()
         result = await mizar.close_positions(ids, max_concurrency=concurrency)
-        took = time.perf_counter() - began
+        taken = watch.taken()
     result.raise_for_failures()
-    return took
+    return taken
 
 
-def close(port: int, count: int, concurrency: int) -> float:
-    """The seconds that a bulk close takes."""
+def close(port: int, count: int, concurrency: int) -> dict[str, float]:
+    """What a bulk close takes."""
     return asyncio.run(_close(port, count, concurrency))
 
 
-def close_blocking(port: int, count: int, concurrency: int) -> float:
+def close_blocking(port: int, count: int, concurrency: int) -> dict[str, float]:
     """The same, through the blocking client."""
     with _sync_client(port) as mizar:
         ids = [position.position_id for position in mizar.get_all_open_positions(strategy_id=count)]
-        began = time.perf_counter()
+        watch = Stopwatch()
         result = mizar.close_positions(ids, max_concurrency=concurrency)
-        took = time.perf_counter() - began
+        taken = watch.taken()
     result.raise_for_failures()
-    return took
+    return taken
 
 
-def close_one_by_one(port: int, count: int) -> float:
-    """The seconds that so many blocking calls take, one after another."""
+def close_one_by_one(port: int, count: int, threads: int) -> dict[str, float]:
+    """What so many blocking calls take, from threads that share one client, each of them one after another."""
     with _sync_client(port) as mizar:
         ids = [position.position_id for position in mizar.get_all_open_positions(strategy_id=count)]
-        began = time.perf_counter()
-        for position_id in ids:
-            mizar.close_position(position_id=position_id)
-        return time.perf_counter() - began
+
+        def work(some: Iterable[int]) -> None:
+            for position_id in some:
+                mizar.close_position(position_id=position_id)
+
+        return timed_threads(work, ids, threads)
 
 
 async def _stream(port: int, few: int, many: int, concurrency: int) -> dict[str, float]:
@@ -175,12 +177,12 @@ async def _open(port: int, count: int, concurrency: int, journal: str | None) ->
     async with mizar_async.AsyncMizar(key, api_url=f"http://127.0.0.1:{port}", journal=journal) as mizar:
         await mizar.open_positions(requests[:concurrency], max_concurrency=concurrency)
         beside = asyncio.create_task(_lateness(late))
-        began, used = time.perf_counter(), time.process_time()
+        watch = Stopwatch()
         result = await mizar.open_positions(requests[concurrency:], max_concurrency=concurrency)
-        took, cpu = time.perf_counter() - began, time.process_time() - used
+        taken = watch.taken()
         beside.cancel()
     result.raise_for_failures()
-    return {"took": took, "cpu": cpu, "late": sorted(late)[len(late) * 99 // 100]}
+    return {**taken, "late": sorted(late)[len(late) * 99 // 100]}
 
 
 def open(port: int, count: int, concurrency: int, journal: str | None) -> dict[str, float]:  # noqa: A001 - the command

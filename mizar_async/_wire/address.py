@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import ipaddress
 import os
 import re
 import ssl
+import sys
 from typing import Final, Literal
 from urllib.parse import urlsplit
 
@@ -113,6 +115,30 @@ def check_trust(verify: object) -> None:
         raise InvalidInput(
             f"verify={verify!r} is refused: it must be an ssl.SSLContext or the path of a file of certificates; "
             "verification is not switched off, since whoever answers is told the API key"
+        )
+
+
+def check_http_client(given: object, transport: object) -> None:
+    """Raise InvalidInput for anything that is neither a client of httpx nor a function, or for one too many."""
+    if given is None:
+        return
+    if transport is not None:
+        raise InvalidInput("http_client and transport exclude each other: a client of httpx has a transport of its own")
+    httpx = sys.modules.get("httpx")  # whoever has made a client has imported it
+    is_client = httpx is not None and isinstance(given, httpx.AsyncClient)
+    if not is_client and (not callable(given) or inspect.iscoroutinefunction(given)):
+        raise InvalidInput(
+            f"http_client, of {type(given).__name__}, is refused: it must be an httpx.AsyncClient, or a plain "
+            "function that makes a new one"
+        )
+
+
+def check_maker(given: object) -> None:
+    """Raise InvalidInput for a client of httpx where only a function that makes one can be used."""
+    if given is not None and not callable(given):
+        raise InvalidInput(
+            f"http_client, of {type(given).__name__}, is refused: blocking calls run in an event loop of their own, so "
+            "pass a function that makes a new httpx.AsyncClient there"
         )
 
 

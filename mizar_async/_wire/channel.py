@@ -15,6 +15,7 @@ import asyncio
 import functools
 import logging
 import random
+import urllib.request
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
@@ -40,7 +41,8 @@ if TYPE_CHECKING:
 
     import httpx
 
-    from .transport import Wire
+    from .clients import HttpClient
+    from .wire import Wire
 
 T = TypeVar("T")
 
@@ -95,6 +97,7 @@ class Channel:
     """Seconds that a question may take which the client asks by itself."""
     verify: ssl.SSLContext | str | None = None
     transport: httpx.AsyncBaseTransport | None = attrs.field(default=None, repr=False)
+    http_client: HttpClient | None = attrs.field(default=None, repr=False)
     readiness: Readiness | None = attrs.field(default=None, repr=False)
     closed: bool = False
     _wire: Wire | None = attrs.field(default=None, init=False, repr=False)
@@ -109,8 +112,10 @@ class Channel:
             heart.beat_in(asyncio.get_running_loop())
         if self.readiness is not None and not self.readiness.is_ready:
             await self.readiness.get_ready(deadline)
+        if self._wire is not None and self._wire.is_ready:
+            return loop_time() + deadline
         try:
-            await (await self._made()).ready()
+            await (await self._made()).get_ready()
         except MizarError:
             raise
         except Exception as failure:  # noqa: BLE001 - whatever a machine can't do for a connection, nothing left it
@@ -126,12 +131,18 @@ class Channel:
 
     async def _made(self) -> Wire:
         if self._wire is None:
-            await load()
-            from .transport import Wire
+            await load(stock=self.http_client is not None or bool(urllib.request.getproxies()))
+            from .wire import Wire
 
             if self._wire is None:
                 log.info("calls go to %s", self.name)
-                self._wire = Wire(self.address, self.key, verify=self.verify, transport=self.transport)
+                self._wire = Wire(
+                    self.address,
+                    self.key,
+                    verify=self.verify,
+                    transport=self.transport,
+                    http_client=self.http_client,
+                )
         return self._wire
 
     async def attempt(
@@ -147,7 +158,7 @@ class Channel:
     ) -> T:
         """Make one attempt of a call, the `attempts`-th. It ends by its time-out, or by `until`."""
         self.check_open()
-        wire = await self._made()
+        wire = self._wire or await self._made()
         async with self.turns.turn(lane, until):
             now = loop_time()
             timeout = min(options.timeout, until - now)
@@ -198,10 +209,18 @@ class _Exchange(Generic[T]):
     notes: Attempt[T]
     loop: asyncio.AbstractEventLoop
     before: Awaitable[NotSent | None] | None
+    began: float = attrs.field(factory=unstepped)
+    """When it began, by a clock that counts what the machine slept."""
     noted: bool = False
     sending: bool = False
     left: bool = False
     """True once its caller has gone."""
+
+    def may_leave(self) -> bool:
+        """Whether the first byte may be written: its caller is there, and it is not too late. It is, then."""
+        is_late = self.notes.is_prompt and unstepped() - self.began > self.timeout / 2
+        self.sending = not (self.left or is_late)
+        return self.sending
 
     async def run(self, done: asyncio.Future[None] | None = None) -> T:
         """Do it. `done` is so in the last step of that: a callback of its task would wake the caller a step later."""
@@ -218,23 +237,15 @@ class _Exchange(Generic[T]):
         return result
 
     async def _exchanged(self) -> T | MizarError:
-        if self.before is None:
-            self.sending = True
-            return self._read(await self.wire.send(self.request, self.timeout))
-        began, steady = self.loop.time(), unstepped()
-        refused = await self.before
-        left = self.timeout - (self.loop.time() - began)
-
-        def may_leave() -> bool:
-            is_late = self.notes.is_prompt and unstepped() - steady > self.timeout / 2
-            return not (self.left or is_late)
-
-        if refused is None and not may_leave():
-            refused = NotSent("not sent: writing it down took more than half of its time, or its caller has gone")
-        if refused is not None:
-            return refused
-        self.sending = True
-        return self._read(await self.wire.send(self.request, left, may_leave))
+        left = self.timeout
+        if self.before is not None:
+            began = self.loop.time()
+            if (refused := await self.before) is not None:
+                return refused
+            left -= self.loop.time() - began
+        if left <= 0:
+            return self._read(NoAnswer(sent=False, reason="its time was over before it could leave"))
+        return self._read(await self.wire.send(self.request, left, self))
 
     async def in_grace(self, grace: float) -> T:
         """Go on for a while when the caller is cancelled; a second cancellation leaves at once."""
@@ -248,7 +259,7 @@ class _Exchange(Generic[T]):
             try:
                 # Scopes of anyio cancel again and again; only the first counts here.
                 with anyio.CancelScope(shield=True):
-                    await asyncio.wait([task], timeout=grace)
+                    await asyncio.wait([task], timeout=grace if self.sending else 0)
             finally:
                 self._lose()  # before the caller leaves, who may leave without waiting any more
                 task.cancel()

@@ -20,35 +20,38 @@ _MODULES: Final = (
     "encodings.idna",  # by the first look-up of a host's name
     "tenacity",  # by the first failure
 )
+_STOCK: Final = ("httpcore",)  # by the first client of httpx with a transport of its own
 
 # Reentrant, since a module may fork as it is imported.
 _lock = threading.RLock()
-_loaded = False
+_loaded: set[str] = set()
 
 
-async def load() -> None:
-    """Import what calls may need, if that is not done yet; other work of the loop goes on meanwhile."""
-    if _loaded:
+async def load(*, stock: bool = False) -> None:
+    """Import what calls may need, if that is not done yet; other work of the loop goes on meanwhile.
+
+    `stock` is for connections of httpx's own, which ours do without.
+    """
+    modules = {*_MODULES, *(_STOCK if stock else ())}
+    if modules <= _loaded:
         return
     try:
-        loading = asyncio.get_running_loop().run_in_executor(None, _load)
+        loading = asyncio.get_running_loop().run_in_executor(None, _load, modules)
     except RuntimeError:  # the main thread has ended, and no other is started any more
-        _load()
+        _load(modules)
     else:
         await loading
 
 
-def _load() -> None:
-    global _loaded
+def _load(modules: set[str]) -> None:
     with _lock:
-        if not _loaded:
-            from . import transport  # noqa: F401 - with httpx and aiohttp
+        from . import wire  # noqa: F401 - with httpx and h11
 
-            for name in _MODULES:
-                importlib.import_module(name)
-            # httpx asks for its file, where the environment names none, and that is looked up by further modules.
-            importlib.import_module("certifi").where()
-            _loaded = True
+        for name in sorted(modules - _loaded):
+            importlib.import_module(name)
+        # httpx asks for its file, where the environment names none, and that is looked up by further modules.
+        importlib.import_module("certifi").where()
+        _loaded.update(modules)
 
 
 if hasattr(os, "register_at_fork"):

@@ -33,6 +33,7 @@ def blocking(annotation: object) -> str:
         (r"\bAsyncIterator\[", "BlockingIterator["),
         (r"\bAbstractAsyncContextManager\[", "BlockingContextManager["),
         (r"\bRequests\[", "Iterable["),
+        (r"\bhttpx\.AsyncClient \| Callable\b", "Callable"),
     ):
         text = re.sub(asynchronous, plain, text)
     return text

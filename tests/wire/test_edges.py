@@ -10,6 +10,7 @@ from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,7 +18,9 @@ from hypothesis import strategies as st
 from mizar_async import AsyncMizar, InvalidInput, MizarError, NotSent, Unavailable, _version
 from mizar_async._api.exchange import NoAnswer, Request
 from mizar_async._wire.address import Address, ApiKey
-from mizar_async._wire.transport import Wire, proxy_for
+from mizar_async._wire.clients import LeanClient
+from mizar_async._wire.surroundings import proxy_for
+from mizar_async._wire.wire import Wire
 
 from .. import raw_server as raw
 from ..conftest import KEY
@@ -47,6 +50,16 @@ async def assert_never_left(mizar: AsyncMizar, kind: type[MizarError], match: st
     assert mizar.unresolved() == []
 
 
+class AtOnce:
+    """The departure of a request that may leave."""
+
+    sending = False
+
+    def may_leave(self) -> bool:
+        self.sending = True
+        return True
+
+
 async def test_certificates_that_are_missing_are_named_and_nothing_is_in_doubt(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", "/no/such.pem")
     async with AsyncMizar(KEY, api_url=HTTPS) as mizar:
@@ -69,8 +82,8 @@ async def test_a_file_to_verify_by_that_cannot_be_read_is_refused_before_anythin
 
 async def test_the_wire_raises_nothing_even_if_nobody_prepared_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", "/no/such.pem")
-    wire = Wire(Address.find(HTTPS), ApiKey(KEY), verify=None, transport=None)
-    answer = await wire.send(Request("GET", "ping", None), 1.0)
+    wire = Wire(Address.find(HTTPS), ApiKey(KEY))
+    answer = await wire.send(Request("GET", "ping", None), 1.0, AtOnce())
     assert isinstance(answer, NoAnswer)
     assert not answer.sent
     await wire.aclose()
@@ -138,8 +151,9 @@ def test_an_address_is_one_that_requests_can_be_made_for_or_is_refused(text: str
         address = Address.find(form.format(text, text))
     except InvalidInput:
         return
-    wire = Wire(address, ApiKey(KEY), verify=None, transport=None)
-    assert str(wire._built(Request("GET", "ping", None), 1.0).url).endswith("/api/v1/ping")
+    wire = Wire(address, ApiKey(KEY))
+    client = LeanClient(httpx.MockTransport(lambda _: httpx.Response(200)))
+    assert str(wire._built(Request("GET", "ping", None), 1.0, client).url).endswith("/api/v1/ping")
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,7 @@ async def calls(url):
         )
 
 async def main():
-    await load()
+    await load(stock=True)
     known = set(sys.modules)
     for url, environment in places["elsewhere"]:
         os.environ.update(environment)
@@ -145,12 +145,12 @@ def may_be_taken():
     return taken == [True]
 
 loading.importlib.import_module = slowly
-loader = threading.Thread(target=loading._load)
+loader = threading.Thread(target=loading._load, args=(set(loading._MODULES),))
 loader.start()
 begun.wait()
 child = os.fork()
 if child == 0:
-    os._exit(0 if loading._loaded and may_be_taken() else 1)
+    os._exit(0 if loading._loaded.issuperset(loading._MODULES) and may_be_taken() else 1)
 print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), may_be_taken())
 """
 

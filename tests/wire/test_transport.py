@@ -27,7 +27,7 @@ from mizar_async import (
     Unavailable,
 )
 from mizar_async._wire.address import Address
-from mizar_async._wire.transport import proxy_for
+from mizar_async._wire.surroundings import proxy_for
 
 from .. import raw_server as raw
 from ..conftest import KEY

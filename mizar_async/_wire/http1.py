@@ -1,0 +1,260 @@
+"""One HTTP/1.1 connection over asyncio: a request is one write, an answer one future, and never more than one is due.
+
+The usual answer (HTTP/1.1, a status from 200 on, one Content-Length) is read here, from a head that fits the grammar
+to the last byte; whatever else comes is read by h11, which is strict.
+
+A connection is used again only after a complete answer with nothing behind it. A byte that comes while nobody asked
+closes it, and so does whatever leaves open where an answer ends: it could be taken for the answer to the next call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import select
+from collections.abc import Callable
+from typing import Final, NamedTuple, cast
+
+import h11
+
+from .._clock import unstepped
+from .unpacking import Unreadable, check_size
+
+LARGEST_HEAD: Final = 64 * 2**10
+
+# Servers of this kind close an idle connection after 5 s; one that is dropped before can't be lost in use.
+IDLE_SECONDS: Final = 3.5
+
+_BLANK_LINE: Final = re.compile(rb"\n\r?\n")
+_USUAL_HEAD: Final = re.compile(
+    rb"HTTP/1\.1 ([2-9][0-9][0-9])(?: [\t\x20-\x7e\x80-\xff]*)?\r\n"
+    rb"(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e\x80-\xff]*\r\n)*\r\n"
+)
+_LENGTH: Final = re.compile(rb"\ncontent-length:[ \t]*([0-9]{1,15})[ \t]*\r")
+_BODILESS: Final = (204, 304)
+
+
+class Broken(Unreadable):
+    """The connection failed after the request was written, or what came is no answer."""
+
+
+class Overdue(Broken):
+    """No complete answer came in time."""
+
+
+class Answered(NamedTuple):
+    """One complete answer, as it was written."""
+
+    status: int
+    headers: list[tuple[bytes, bytes]]
+    body: bytes
+    is_clean: bool
+    """Whether it is certain that it ends here, and that another may follow."""
+
+
+class Connection(asyncio.Protocol):
+    """One connection."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self.gone: asyncio.Future[None] = loop.create_future()
+        self._transport: asyncio.Transport
+        self._usable = False
+        self._waiter: asyncio.Future[Answered] | None = None
+        self._unread = b""
+        self._read: Callable[[bytes], Answered | None] | None = None
+        self._due, self._timer = 0.0, cast("asyncio.TimerHandle | None", None)
+        self._idle_since = unstepped()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is no subclass
+        self._is_readable = _readable(self._transport.get_extra_info("socket").fileno())
+        tls = self._transport.get_extra_info("ssl_object")
+        self._usable = tls is None or tls.selected_alpn_protocol() in {None, "http/1.1"}
+
+    def is_fit(self) -> bool:
+        """Whether a request may be written now: nothing is due, and nothing has come that the loop has not seen yet.
+
+        A loop that did not run for a while has seen neither bytes that nobody asked for, nor that the server closed it.
+        """
+        rested = unstepped() - self._idle_since  # also while the machine slept
+        return self._usable and self._waiter is None and rested < IDLE_SECONDS and not self._is_readable()
+
+    def rest(self) -> bool:
+        """Begin to be idle, until `IDLE_SECONDS` are over; False if it is of no use any more."""
+        self._idle_since = unstepped()
+        self._be_due(self._loop.time() + IDLE_SECONDS)
+        return self._usable and self._waiter is None
+
+    def ask(self, request: bytes, due: float) -> asyncio.Future[Answered]:
+        """Write a whole request; gives the future of its answer, due by a time of the loop. It may fail as Broken."""
+        self._unread, self._read = b"", None
+        self._waiter = waiter = self._loop.create_future()
+        self._be_due(due)
+        self._transport.write(request)
+        return waiter
+
+    def drop(self, why: Unreadable | None = None) -> None:
+        """Close it at once; an answer that is due fails."""
+        self._fail(why or Broken("the connection was closed here"))
+        self._transport.abort()
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            if self._waiter is None:
+                self.drop()  # nobody asked
+            elif self._read is None:
+                self._begin(self._unread + data)
+            else:
+                self._take(self._read(data))
+        except Unreadable as reason:
+            self.drop(reason)
+
+    def eof_received(self) -> None:
+        self._usable = False
+        self.data_received(b"")  # an answer may end with its connection
+
+    def connection_lost(self, failure: Exception | None) -> None:
+        why = f"{type(failure).__name__}: {failure}" if failure else "the server closed it before the end of its answer"
+        self._fail(Broken(why))
+        if self._timer is not None:
+            self._timer.cancel()
+        self.gone.set_result(None)
+
+    def _begin(self, data: bytes) -> None:
+        blank = _BLANK_LINE.search(data)
+        if (blank.end() if blank else len(data)) > LARGEST_HEAD:
+            raise Broken(f"the head of the answer is larger than {LARGEST_HEAD // 2**10} KiB")
+        if blank is None:
+            self._unread = data
+        elif (usual := _usual(data, blank.end())) is not None:
+            self._read = usual.read
+            self._take(usual.read(data[blank.end() :]))
+        else:
+            self._read = _Odd().read
+            self._take(self._read(data))
+
+    def _take(self, answered: Answered | None) -> None:
+        if answered is None or self._waiter is None:
+            return
+        waiter, self._waiter = self._waiter, None
+        # The answer to a request that is not all written yet is one, but what follows would be anybody's guess.
+        if not answered.is_clean or self._transport.get_write_buffer_size():
+            self.drop()
+        if not waiter.done():
+            waiter.set_result(answered)
+
+    def _fail(self, why: Unreadable) -> None:
+        self._usable = False
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_exception(why)
+
+    def _be_due(self, due: float) -> None:
+        # One timer serves many requests: it is put off when it rings, and not with each of them.
+        self._due = due
+        if self._timer is not None and self._timer.when() > due:
+            self._timer.cancel()
+            self._timer = None
+        if self._timer is None:
+            self._timer = self._loop.call_at(due, self._ring)
+
+    def _ring(self) -> None:
+        self._timer = None
+        if self._loop.time() < self._due:
+            self._be_due(self._due)
+        else:
+            self.drop(Overdue("no answer came in time"))
+
+
+class _Usual:
+    """The body of an answer whose head has been read, and whose length is known."""
+
+    __slots__ = ("_head", "_left", "_parts", "_status", "_stays")
+
+    def __init__(self, head: bytes, status: int, length: int, *, stays: bool) -> None:
+        self._head, self._status, self._left, self._stays = head, status, length, stays
+        self._parts: list[bytes] = []
+
+    def read(self, data: bytes) -> Answered | None:
+        """The answer, once it is complete with these bytes."""
+        self._left -= len(data)
+        self._parts.append(data)
+        if self._left > 0:
+            return None
+        body = b"".join(self._parts) if len(self._parts) > 1 else data
+        is_clean = self._left == 0 and self._stays
+        return Answered(self._status, _fields(self._head), body[: self._left or None], is_clean)
+
+
+def _usual(data: bytes, end: int) -> _Usual | None:
+    """What reads an answer whose head ends there, if that is the usual one."""
+    head = _USUAL_HEAD.fullmatch(data, 0, end)
+    if head is None:
+        return None
+    names = head[0].lower()
+    length = _LENGTH.search(names)
+    if length is None or names.count(b"\ncontent-length:") != 1 or b"\ntransfer-encoding:" in names:
+        return None
+    if int(head[1]) in _BODILESS:
+        return None
+    check_size(int(length[1]))
+    stays = b"\nconnection:" not in names or not _closes(names)
+    return _Usual(head[0], int(head[1]), int(length[1]), stays=stays)
+
+
+def _fields(head: bytes) -> list[tuple[bytes, bytes]]:
+    fields = []
+    for line in head.split(b"\r\n")[1:-2]:
+        name, _, value = line.partition(b":")
+        fields.append((name, value.strip(b" \t")))
+    return fields
+
+
+def _closes(names: bytes) -> bool:
+    return any(b"close" in value for name, value in _fields(names) if name == b"connection")
+
+
+class _Odd:
+    """An answer of another shape, read by h11."""
+
+    def __init__(self) -> None:
+        self._machine = h11.Connection(h11.CLIENT, max_incomplete_event_size=LARGEST_HEAD)
+        self._machine.send(h11.Request(method="POST", target="/", headers=[("Host", "-")]))
+        self._machine.send(h11.EndOfMessage())
+        self._response: h11.Response
+        self._body = bytearray()
+
+    def read(self, data: bytes) -> Answered | None:
+        """The answer, once it is complete with these bytes; none are its connection's end."""
+        try:
+            self._machine.receive_data(data)
+            while (event := self._machine.next_event()) not in (h11.NEED_DATA, h11.PAUSED):
+                if isinstance(event, h11.Response):
+                    self._response = event
+                elif isinstance(event, h11.Data):
+                    self._body += event.data
+                    check_size(len(self._body))
+                elif isinstance(event, h11.EndOfMessage):
+                    return self._answered()
+        except h11.RemoteProtocolError as odd:
+            reason = str(odd)
+        else:
+            return None
+        raise Broken(f"the answer is no HTTP: {reason}")
+
+    def _answered(self) -> Answered:
+        headers = self._response.headers
+        # Two readers may differ about the end of one that has both.
+        ambiguous = {b"content-length", b"transfer-encoding"} <= {name for name, _ in headers}
+        is_last = self._machine.their_state is not h11.DONE or bool(self._machine.trailing_data[0])
+        return Answered(self._response.status_code, headers.raw_items(), bytes(self._body), not (ambiguous or is_last))
+
+
+def _readable(descriptor: int) -> Callable[[], bool]:
+    """What tells whether there is anything to be read from a descriptor: bytes, its end, or a failure."""
+    if not hasattr(select, "poll"):
+        return lambda: bool(select.select([descriptor], [], [], 0)[0])
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return lambda: bool(poll.poll(0))

@@ -1,0 +1,151 @@
+"""An httpx transport of our own: the connections of one loop to one host.
+
+It bounds their number nowhere, since its callers do, and sends nothing again. What is certain: `httpx.ConnectError`
+says that nothing was sent. It is raised for whatever goes wrong before the first byte, and for nothing else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import ssl
+from typing import Any, Final, Self
+
+import aiohappyeyeballs
+import httpx
+
+from .http1 import Answered, Connection, Overdue
+from .unpacking import Unreadable
+
+MAY_LEAVE: Final = "mizar_may_leave"
+"""The extension of a request that is asked in the step which would write its first byte: it is not if that says no."""
+
+# Until the next address of a host is tried beside one that does not answer: what RFC 8305 recommends.
+_NEXT_ADDRESS_SECONDS: Final = 0.25
+
+
+class Ready(httpx.Request):
+    """A request that is made once, its head with it, and filled with one body after another."""
+
+    head: bytes
+    body: bytes
+
+    def filled(self, body: bytes, extensions: dict[str, Any]) -> Self:
+        """A copy with a body of the length that its head names."""
+        if not hasattr(self, "head"):
+            self.head = _head(self)
+        filled = object.__new__(type(self))
+        filled.__dict__.update(self.__dict__, body=body, stream=httpx.ByteStream(body), extensions=extensions)
+        return filled
+
+
+class Whole(httpx.ByteStream):
+    """The stream of an answer that has been read to its end."""
+
+    def __init__(self, answered: Answered) -> None:
+        super().__init__(answered.body)
+        self.answered = answered
+
+
+class HostTransport(httpx.AsyncBaseTransport):
+    """GET and POST to one host, whatever host a request names. It belongs to the loop it is made in.
+
+    Of the time-outs of a request, `connect` is for all until there is a connection, and `read` for the whole of it.
+    """
+
+    def __init__(self, url: httpx.URL, tls: ssl.SSLContext | None) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._host, self._port, self._tls = url.host, url.port or (443 if tls else 80), tls
+        self._idle: dict[Connection, None] = {}
+        self._open: set[Connection] = set()
+        self._lookup: asyncio.Task[list[Any]] | None = None
+        self._closed = False
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        written = request.head + request.body if isinstance(request, Ready) else _head(request) + await request.aread()
+        timeouts = request.extensions["timeout"]
+        due = self._loop.time() + timeouts["read"]
+        connection = self._taken() or await self._connected(timeouts["connect"])
+        error: httpx.TransportError = httpx.ConnectError("it took too long until it could leave")
+        try:
+            may_leave = request.extensions.get(MAY_LEAVE)
+            if may_leave is None or may_leave():
+                answered = await connection.ask(written, due)
+                return httpx.Response(answered.status, headers=answered.headers, stream=Whole(answered))
+        except Overdue as overdue:
+            error = httpx.ReadTimeout(str(overdue))
+        except Unreadable as reason:
+            error = httpx.ReadError(str(reason))
+        finally:
+            if connection.rest() and not self._closed:
+                self._idle[connection] = None
+            else:
+                connection.drop()
+        # Outside of the handlers, so that no exception that knows the request and its headers hangs on it.
+        raise error
+
+    def _taken(self) -> Connection | None:
+        """The connection that has been idle for the shortest time, if it is fit."""
+        while self._idle:
+            connection, _ = self._idle.popitem()
+            if connection.is_fit():
+                return connection
+            connection.drop()
+        return None
+
+    async def _connected(self, seconds: float) -> Connection:
+        reason = "the connections were closed"
+        try:
+            async with asyncio.timeout(seconds):
+                connection = await self._connection()
+            if self._closed or not connection.is_fit():
+                connection.drop()
+                raise httpx.ConnectError("the server closed it at once, or speaks something else than HTTP/1.1")
+            self._open.add(connection)
+            connection.gone.add_done_callback(lambda _: self._forget(connection))
+            return connection
+        except TimeoutError:
+            reason = f"there was none within {seconds:.3g} s"
+        except Exception as failure:  # noqa: BLE001 - names, addresses and TLS fail in many ways
+            reason = str(failure) or type(failure).__name__
+        raise httpx.ConnectError(reason)
+
+    async def _connection(self) -> Connection:
+        if self._closed:
+            raise httpx.ConnectError("the connections were closed")
+        addresses = await self._addresses()
+        made = await aiohappyeyeballs.start_connection(addresses, happy_eyeballs_delay=_NEXT_ADDRESS_SECONDS)
+        name = self._host.rstrip(".") if self._tls else None  # whose certificate it is, and that has no closing dot
+        _, connection = await self._loop.create_connection(
+            lambda: Connection(self._loop), sock=made, ssl=self._tls, server_hostname=name
+        )
+        return connection
+
+    async def _addresses(self) -> list[Any]:
+        """Where the host is. One look-up serves all that wait for it, and goes on when one of them leaves."""
+        with contextlib.suppress(OSError):  # it is a name
+            return socket.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+        if self._lookup is None or self._lookup.done():
+            looked_up = self._loop.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
+            self._lookup = asyncio.ensure_future(looked_up)
+            self._lookup.add_done_callback(lambda done: done.cancelled() or done.exception())  # also if all have left
+        return await asyncio.shield(self._lookup)
+
+    def _forget(self, connection: Connection) -> None:
+        self._open.discard(connection)
+        self._idle.pop(connection, None)
+
+    async def aclose(self) -> None:
+        """Close every connection at once, and wait until the loop has let them go."""
+        self._closed = True
+        for connection in list(self._open):
+            connection.drop()
+        if self._open:
+            await asyncio.wait([connection.gone for connection in self._open])
+
+
+
+def _head(request: httpx.Request) -> bytes:
+    fields = b"".join([b"%b: %b\r\n" % pair for pair in request.headers.raw])
+    return b"%b %b HTTP/1.1\r\n%b\r\n" % (request.method.encode(), request.url.raw_path, fields)

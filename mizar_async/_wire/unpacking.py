@@ -1,0 +1,37 @@
+"""Bodies that were packed on the way, unpacked up to the largest that is read."""
+
+from __future__ import annotations
+
+import contextlib
+import zlib
+from typing import Final
+
+LARGEST_ANSWER: Final = 64 * 2**20
+
+# Servers send both of what is called deflate, with a header and without.
+_KINDS: Final = {"gzip": (zlib.MAX_WBITS | 16,), "deflate": (zlib.MAX_WBITS, -zlib.MAX_WBITS)}
+
+
+class Unreadable(Exception):
+    """An answer that is cut off or too large, or that is not packed as it says."""
+
+
+def check_size(size: int) -> None:
+    """Raise Unreadable for a body that is larger than any that is read."""
+    if size > LARGEST_ANSWER:
+        raise Unreadable(f"the answer is larger than {LARGEST_ANSWER // 2**20} MiB")
+
+
+def unpacked(body: bytes, coding: str) -> bytes:
+    """A body without its coding; in one that nobody asked for it is left as it is. Raises Unreadable."""
+    kinds = _KINDS.get(coding.lower(), ())
+    for kind in kinds:
+        with contextlib.suppress(zlib.error):
+            unpacking = zlib.decompressobj(kind)
+            plain = unpacking.decompress(body, LARGEST_ANSWER + 1)
+            check_size(len(plain))
+            if unpacking.eof and not unpacking.unused_data:
+                return plain
+    if kinds and body:
+        raise Unreadable(f"the answer is no {coding}, or is cut off")
+    return body

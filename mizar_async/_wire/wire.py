@@ -1,0 +1,188 @@
+"""One HTTP exchange, through a client of httpx: what leaves, what came back, and whether the server may have acted.
+
+What is certain: nothing was sent before the departure was asked, and nothing where httpx says `ConnectError`, or
+`ProxyError`, which comes before there is a tunnel. Every other failure is doubt.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from typing import Any, Final, Protocol
+
+import httpx
+
+from .._api.exchange import Answer, NoAnswer, Request
+from .._version import installed_version
+from ..errors import MizarError
+from .address import Address, ApiKey
+from .clients import HttpClient, LeanClient, clients_for
+from .http1 import Answered
+from .pool import MAY_LEAVE, Ready
+from .surroundings import Verify
+from .unpacking import Unreadable, check_size, unpacked
+
+# The share of an attempt's time that may pass before there is a connection. It is less than all of it, so that a
+# host that can't be reached is known as such: when the attempt itself runs out, something may have been sent.
+_CONNECT_SHARE: Final = 0.9
+
+
+class Departure(Protocol):
+    """Asked in the step that would write the first byte of a request, or before, where that step is another's."""
+
+    sending: bool
+    """Whether it has left: what comes of it then is doubt until it is answered."""
+
+    def may_leave(self) -> bool:
+        """Whether it may leave; it does then, and `sending` says so."""
+        ...
+
+
+class Wire:
+    """Sends requests, and says what came of each: an answer, or that there is none. It raises nothing of its own."""
+
+    def __init__(
+        self,
+        address: Address,
+        key: ApiKey,
+        *,
+        verify: Verify = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+        http_client: HttpClient | None = None,
+    ) -> None:
+        base = httpx.URL(address.url)
+        self._standing = (
+            (b"Host", base.netloc),
+            (b"Accept", b"application/json"),
+            (b"Accept-Encoding", b"gzip, deflate"),
+            (b"User-Agent", f"mizar-python/{installed_version()}".encode()),
+            (b"mizar-api-key", key.reveal().encode("ascii")),
+        )
+        self._clients = clients_for(address.url, verify, transport, http_client)
+        # A bulk of ten thousand closes has one address and three lengths of body: what is ready is not built again.
+        self._url = functools.lru_cache(maxsize=1024)(base.join)
+        self._headers = functools.lru_cache(maxsize=1024)(self._headers_of)
+        self._ready = functools.lru_cache(maxsize=1024)(self._ready_for)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether there is a client for the running loop."""
+        return self._clients.here() is not None
+
+    async def get_ready(self) -> None:
+        """Prepare the client of the running loop, before anybody is told that something leaves.
+
+        Raises `InvalidInput` or `NotSent` if there can be none: certificates or a proxy that can't be used.
+        """
+        await self._clients.of_this_loop()
+
+    async def send(self, request: Request, timeout: float, departure: Departure) -> Answer | NoAnswer:
+        """Make one exchange; it ends within `timeout` seconds, whatever the server does."""
+        unsent = False
+        try:
+            client = self._clients.here() or await self._clients.of_this_loop()
+            if isinstance(client, LeanClient) and client.is_direct:
+                body = request.body
+                ready = self._ready(request.method, request.path, None if body is None else len(body))
+                extensions = _extensions(timeout)
+                extensions[MAY_LEAVE] = departure.may_leave
+                response = await client.send(ready.filled(body or b"", extensions))
+                return _read(response.stream.answered)  # type: ignore[attr-defined]
+            return await self._exchanged(client, self._built(request, timeout, client), timeout, departure)
+        except MizarError as refused:
+            reason = str(refused)
+        except (TimeoutError, httpx.ReadTimeout):
+            reason = f"no answer within {timeout:g} s"
+        except (httpx.ConnectError, httpx.ProxyError) as failure:
+            reason, unsent = f"no connection: {failure}", True
+        except (httpx.HTTPError, Unreadable) as failure:
+            reason = f"the connection failed: {str(failure) or type(failure).__name__}"
+        except Exception as failure:  # noqa: BLE001 - what is the user's may raise anything, and it is doubt
+            reason = f"the transport failed: {type(failure).__name__}"
+        return NoAnswer(departure.sending and not unsent, reason)
+
+    async def _exchanged(
+        self, client: httpx.AsyncClient, request: httpx.Request, timeout: float, departure: Departure
+    ) -> Answer:
+        if isinstance(client, LeanClient) and client.asks_departure:
+            request.extensions[MAY_LEAVE] = departure.may_leave
+        elif client.is_closed or not departure.may_leave():
+            raise httpx.ConnectError("the client was closed" if client.is_closed else "it was too late to leave")
+        async with asyncio.timeout(timeout):
+            try:
+                response = await client.send(request, follow_redirects=False)
+            except httpx.HTTPStatusError as raised:  # by a hook of the user's, which may have asked for something else
+                if raised.request is not request:
+                    raise
+                response = raised.response
+            return await _complete(response)
+
+    def _built(self, request: Request, timeout: float, client: httpx.AsyncClient) -> httpx.Request:
+        headers = self._headers(None if request.body is None else len(request.body))
+        if not isinstance(client, LeanClient):
+            own = [pair for pair in client.headers.raw if pair[0].decode("latin-1") not in headers]
+            headers = httpx.Headers([*headers.raw, *own])
+        body = httpx.ByteStream(request.body or b"")
+        url = self._url(request.path)
+        return httpx.Request(request.method, url, headers=headers, stream=body, extensions=_extensions(timeout))
+
+    def _ready_for(self, method: str, path: str, length: int | None) -> Ready:
+        return Ready(method, self._url(path), headers=self._headers(length))
+
+    def _headers_of(self, length: int | None) -> httpx.Headers:
+        body = () if length is None else ((b"Content-Type", b"application/json"), (b"Content-Length", b"%d" % length))
+        return httpx.Headers([*self._standing, *body])
+
+    async def aclose(self) -> None:
+        """Close the clients of every loop; what the user passed is the user's to close."""
+        await self._clients.aclose()
+
+
+def _extensions(timeout: float) -> dict[str, Any]:
+    connect = timeout * _CONNECT_SHARE
+    return {"timeout": {"connect": connect, "read": timeout, "write": timeout, "pool": connect}}
+
+
+def _read(answered: Answered) -> Answer:
+    """An answer of our own connections, which have read it to its end."""
+    fields: dict[bytes, bytes] = {}
+    for name, value in answered.headers:
+        known = fields.setdefault(name.lower(), value)
+        if known is not value:
+            fields[name.lower()] = b"%b, %b" % (known, value)
+    body, packed, after = answered.body, fields.get(b"content-encoding"), fields.get(b"retry-after")
+    return Answer(
+        answered.status,
+        fields.get(b"content-type", b"").decode("latin-1"),
+        body if packed is None else unpacked(body, packed.decode("latin-1")),
+        None if after is None else after.decode("latin-1"),
+    )
+
+
+async def _complete(response: httpx.Response) -> Answer:
+    """Read an answer to its end, up to the largest that is read."""
+    if response.is_stream_consumed or response.is_closed:
+        body = _content(response)
+        check_size(len(body))
+    else:
+        body = await _collected(response)
+    headers = response.headers
+    return Answer(response.status_code, headers.get("content-type", ""), body, headers.get("retry-after"))
+
+
+def _content(response: httpx.Response) -> bytes:
+    try:
+        return response.content
+    except httpx.ResponseNotRead:  # it was closed before: a hook raised, and its status is all there is
+        return b""
+
+
+async def _collected(response: httpx.Response) -> bytes:
+    body = bytearray()
+    try:
+        async for chunk in response.aiter_bytes():
+            body += chunk
+            check_size(len(body))
+    finally:
+        await response.aclose()
+    return bytes(body)
