@@ -58,6 +58,7 @@ ORDER = [
     "_wire.retries",
     "_wire.unpacking",
     "_wire.http1",
+    "_wire.messages",
     "_wire.pool",
     "_wire.surroundings",
     "_wire.proxy",

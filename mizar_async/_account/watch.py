@@ -35,6 +35,9 @@ log = logging.getLogger("mizar_async")
 _OVERDUE: Final = 5.0
 
 
+_ALONE: Final = nullcontext()
+
+
 class Watch:
     """The state of one strategy's writes in this process."""
 
@@ -93,7 +96,7 @@ class Watch:
 
     def _on_disk_together(self) -> AbstractContextManager[object]:
         """What happens inside is on disk together or not at all, so that none of it contradicts the rest."""
-        return nullcontext() if self.record is None else self.record.journal.together()
+        return _ALONE if self.record is None else self.record.journal.together()
 
     def sent(self, call: OpenCall) -> None:
         """Follow a call from now on."""

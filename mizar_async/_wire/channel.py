@@ -12,12 +12,11 @@ What has to be imported and connected is, before a call's time begins.
 from __future__ import annotations
 
 import asyncio
-import functools
 import logging
 import random
 import urllib.request
 from collections.abc import Awaitable
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 import anyio
 import attrs
@@ -215,6 +214,8 @@ class _Exchange(Generic[T]):
     sending: bool = False
     left: bool = False
     """True once its caller has gone."""
+    task: asyncio.Task[T] | None = None
+    done: asyncio.Future[None] = attrs.field(init=False)
 
     def may_leave(self) -> bool:
         """Whether the first byte may be written: its caller is there, and it is not too late. It is, then."""
@@ -222,16 +223,17 @@ class _Exchange(Generic[T]):
         self.sending = not (self.left or is_late)
         return self.sending
 
-    async def run(self, done: asyncio.Future[None] | None = None) -> T:
-        """Do it. `done` is so in the last step of that: a callback of its task would wake the caller a step later."""
+    async def run(self) -> T:
+        """Do it, and wake the caller in the last step of that: a callback of its task would do so a step later."""
         try:
             result = self._note(await self._exchanged())
             if (told := self.notes.told()) is not None and (failure := await told) is not None:
                 result = failure
         finally:
             self._lose()
-            if done is not None and not done.done() and not self.loop.is_closed():
-                done.set_result(None)
+            if self.task is not None and not self.done.done() and not self.loop.is_closed():
+                self.done.set_result(None)
+                self.task.remove_done_callback(self._end)
         if isinstance(result, MizarError):
             raise result
         return result
@@ -249,11 +251,11 @@ class _Exchange(Generic[T]):
 
     async def in_grace(self, grace: float) -> T:
         """Go on for a while when the caller is cancelled; a second cancellation leaves at once."""
-        done = self.loop.create_future()
-        task = self.loop.create_task(self.run(done))
-        task.add_done_callback(functools.partial(_ended, done))
+        self.done = self.loop.create_future()
+        self.task = task = self.loop.create_task(self.run())
+        task.add_done_callback(self._end)
         try:
-            await done
+            await self.done
         except asyncio.CancelledError:
             self.left = True
             try:
@@ -265,8 +267,15 @@ class _Exchange(Generic[T]):
                 task.cancel()
             with anyio.CancelScope(shield=True):
                 await asyncio.wait([task])
+            self._end(task)
             raise
         return task.result()
+
+    def _end(self, task: asyncio.Task[T]) -> None:
+        if not task.cancelled():
+            task.exception()  # which is known then, also where nobody waits for it any more
+        if not self.done.done():
+            self.done.set_result(None)  # it was cancelled before its first step
 
     def _note(self, result: T | MizarError) -> T | MizarError:
         self.noted = True
@@ -289,13 +298,6 @@ class _Exchange(Generic[T]):
         finally:
             if isinstance(answer, Answer) and answer.status != 429:
                 turns.answered()
-
-
-def _ended(done: asyncio.Future[None], task: asyncio.Task[Any]) -> None:
-    if not task.cancelled():
-        task.exception()  # which is known then, also where nobody waits for it any more
-    if not done.done():
-        done.set_result(None)  # it was cancelled before its first step
 
 
 class _NoNotes(Attempt[T]):

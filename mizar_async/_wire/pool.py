@@ -10,12 +10,13 @@ import asyncio
 import contextlib
 import socket
 import ssl
-from typing import Any, Final, Self
+from typing import Any, Final
 
 import aiohappyeyeballs
 import httpx
 
-from .http1 import Answered, Connection, Overdue
+from .http1 import Connection, Overdue
+from .messages import Complete, Ready, head_of
 from .unpacking import Unreadable
 
 MAY_LEAVE: Final = "mizar_may_leave"
@@ -23,29 +24,6 @@ MAY_LEAVE: Final = "mizar_may_leave"
 
 # Until the next address of a host is tried beside one that does not answer: what RFC 8305 recommends.
 _NEXT_ADDRESS_SECONDS: Final = 0.25
-
-
-class Ready(httpx.Request):
-    """A request that is made once, its head with it, and filled with one body after another."""
-
-    head: bytes
-    body: bytes
-
-    def filled(self, body: bytes, extensions: dict[str, Any]) -> Self:
-        """A copy with a body of the length that its head names."""
-        if not hasattr(self, "head"):
-            self.head = _head(self)
-        filled = object.__new__(type(self))
-        filled.__dict__.update(self.__dict__, body=body, stream=httpx.ByteStream(body), extensions=extensions)
-        return filled
-
-
-class Whole(httpx.ByteStream):
-    """The stream of an answer that has been read to its end."""
-
-    def __init__(self, answered: Answered) -> None:
-        super().__init__(answered.body)
-        self.answered = answered
 
 
 class HostTransport(httpx.AsyncBaseTransport):
@@ -63,7 +41,9 @@ class HostTransport(httpx.AsyncBaseTransport):
         self._closed = False
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        written = request.head + request.body if isinstance(request, Ready) else _head(request) + await request.aread()
+        written = (
+            request.head + request.body if isinstance(request, Ready) else head_of(request) + await request.aread()
+        )
         timeouts = request.extensions["timeout"]
         due = self._loop.time() + timeouts["read"]
         connection = self._taken() or await self._connected(timeouts["connect"])
@@ -72,7 +52,7 @@ class HostTransport(httpx.AsyncBaseTransport):
             may_leave = request.extensions.get(MAY_LEAVE)
             if may_leave is None or may_leave():
                 answered = await connection.ask(written, due)
-                return httpx.Response(answered.status, headers=answered.headers, stream=Whole(answered))
+                return Complete.of(answered)
         except Overdue as overdue:
             error = httpx.ReadTimeout(str(overdue))
         except Unreadable as reason:
@@ -143,9 +123,3 @@ class HostTransport(httpx.AsyncBaseTransport):
             connection.drop()
         if self._open:
             await asyncio.wait([connection.gone for connection in self._open])
-
-
-
-def _head(request: httpx.Request) -> bytes:
-    fields = b"".join([b"%b: %b\r\n" % pair for pair in request.headers.raw])
-    return b"%b %b HTTP/1.1\r\n%b\r\n" % (request.method.encode(), request.url.raw_path, fields)

@@ -20,10 +20,10 @@ _LIMITS: Final = httpx.Limits(max_connections=None, max_keepalive_connections=0)
 class ProxyTransport(httpx.AsyncBaseTransport):
     """An httpx transport through a proxy. `httpx.ConnectError` says that nothing went through the tunnel."""
 
-    def __init__(self, proxy: str, tls: ssl.SSLContext) -> None:
+    def __init__(self, proxy: str, tls: ssl.SSLContext | None) -> None:
         through = httpx.Proxy(proxy, ssl_context=tls if proxy.startswith("https:") else None)
         self._name = through.url.host
-        self._stock = httpx.AsyncHTTPTransport(verify=tls, trust_env=False, limits=_LIMITS, proxy=through)
+        self._stock = httpx.AsyncHTTPTransport(verify=tls or True, trust_env=False, limits=_LIMITS, proxy=through)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         departure = _Departure(request.extensions.get(MAY_LEAVE))

@@ -18,7 +18,8 @@ from ..errors import MizarError
 from .address import Address, ApiKey
 from .clients import HttpClient, LeanClient, clients_for
 from .http1 import Answered
-from .pool import MAY_LEAVE, Ready
+from .messages import Ready
+from .pool import MAY_LEAVE
 from .surroundings import Verify
 from .unpacking import Unreadable, check_size, unpacked
 
@@ -87,7 +88,7 @@ class Wire:
                 extensions = _extensions(timeout)
                 extensions[MAY_LEAVE] = departure.may_leave
                 response = await client.send(ready.filled(body or b"", extensions))
-                return _read(response.stream.answered)  # type: ignore[attr-defined]
+                return _read(response.answered)  # type: ignore[attr-defined]
             return await self._exchanged(client, self._built(request, timeout, client), timeout, departure)
         except MizarError as refused:
             reason = str(refused)
@@ -127,7 +128,7 @@ class Wire:
         return httpx.Request(request.method, url, headers=headers, stream=body, extensions=_extensions(timeout))
 
     def _ready_for(self, method: str, path: str, length: int | None) -> Ready:
-        return Ready(method, self._url(path), headers=self._headers(length))
+        return Ready.made(method, self._url(path), self._headers(length))
 
     def _headers_of(self, length: int | None) -> httpx.Headers:
         body = () if length is None else ((b"Content-Type", b"application/json"), (b"Content-Length", b"%d" % length))

@@ -96,6 +96,8 @@ class Bulk(Generic[Request, Result]):
         # Workers take the requests one after another: an iterator can't be stepped by two of them at once.
         self._source = _numbered(self._requests, look_ahead)
         self._taking = asyncio.Lock()
+        # What is there already, and need not be looked at together, is taken in one step.
+        self._at_hand = enumerate(self.sized) if self.sized is not None and look_ahead is None else None
         self._ended: Ended[Request, Result]
         self._left: Callable[[Outcome[Request, Result], Work], None]
 
@@ -149,12 +151,15 @@ class Bulk(Generic[Request, Result]):
     async def _taken(self) -> tuple[int, Request] | None:
         while self._in_doubt > _DOUBTS_PER_PLACE * self.max_concurrency:
             await self._doubt_ended.wait()
+        if self._at_hand is not None:
+            return next(self._at_hand, None)
         async with self._taking:
             return await anext(self._source, None)
 
     async def _one(self, index: int, request: Request, place: Place) -> None:
         try:
-            self._check(request)
+            if self.sized is None:
+                self._check(request)
             work = self._start(request, self._until - loop_time(), place)
         except MizarError as refused:
             await self._tell(Outcome(index, request, error=refused), None)
