@@ -31,7 +31,8 @@ def against_the_ideal(peers: Peers, ports: Ports, rounds: int) -> list[Row]:
             "close 1,000 positions, 64 at a time, server answers after 50 ms: time against the ideal",
             1.15,
             [took / IDEAL for took in sdk],
-            detail=f"SDK {seconds(sdk)}, ideal {IDEAL:.2f} s, aiohttp by hand {seconds(by_hand)}, bare protocol {seconds(bare)}",
+            detail=f"SDK {seconds(sdk)}, ideal {IDEAL:.2f} s, aiohttp by hand {seconds(by_hand)}, "
+            f"bare protocol {seconds(bare)}",
         )
     ]
 

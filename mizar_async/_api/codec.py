@@ -85,7 +85,7 @@ def read(endpoint: Endpoint[T], body: bytes) -> T:
 @functools.cache
 def _usual(endpoint: Endpoint[T]) -> Callable[[bytes], T]:
     """The fast reader of an endpoint's answers."""
-    prices = _PRICES.get(_item(endpoint), ())
+    prices: Prices = [(name, operator.attrgetter(name)) for name in _PRICES.get(_item(endpoint), ())]
     if endpoint.envelope is None:
         read_one = msgspec.json.Decoder(endpoint.answer, strict=False).decode
 
@@ -119,9 +119,11 @@ _PRICES: Final[dict[type, tuple[str, ...]]] = {
 }
 
 
-def _drop_unusable(answers: Any, prices: tuple[str, ...]) -> None:
-    for name in prices:
-        price_of = operator.attrgetter(name)
+Prices = list[tuple[str, Callable[[Any], Decimal | None]]]
+
+
+def _drop_unusable(answers: Any, prices: Prices) -> None:
+    for name, price_of in prices:
         for answer in answers:
             price = price_of(answer)
             # usable_price, written out: ten thousand calls of a function would take longer than the decoding.

@@ -20,7 +20,8 @@ class Ready(httpx.Request):
     def made(cls, method: str, url: httpx.URL, headers: httpx.Headers) -> Self:
         """One without its body, whose length the headers name."""
         ready = cls(method, url, headers=headers)
-        ready.head = head_of(ready)
+        fields = b"".join([b"%b: %b\r\n" % pair for pair in ready.headers.raw])
+        ready.head = b"%b %b HTTP/1.1\r\n%b\r\n" % (ready.method.encode(), url.raw_path, fields)
         return ready
 
     def filled(self, body: bytes, extensions: dict[str, Any]) -> Self:
@@ -50,9 +51,3 @@ class Complete(httpx.Response):
 
 _OF_EVERY_ANSWER: Final = vars(httpx.Response(200, stream=httpx.ByteStream(b"")))
 del _OF_EVERY_ANSWER["headers"]
-
-
-def head_of(request: httpx.Request) -> bytes:
-    """The head of a request as it is written."""
-    fields = b"".join([b"%b: %b\r\n" % pair for pair in request.headers.raw])
-    return b"%b %b HTTP/1.1\r\n%b\r\n" % (request.method.encode(), request.url.raw_path, fields)

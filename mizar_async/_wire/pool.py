@@ -16,7 +16,7 @@ import aiohappyeyeballs
 import httpx
 
 from .http1 import Connection, Overdue
-from .messages import Complete, Ready, head_of
+from .messages import Complete, Ready
 from .unpacking import Unreadable
 
 MAY_LEAVE: Final = "mizar_may_leave"
@@ -41,18 +41,19 @@ class HostTransport(httpx.AsyncBaseTransport):
         self._closed = False
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        written = (
-            request.head + request.body if isinstance(request, Ready) else head_of(request) + await request.aread()
-        )
+        if not isinstance(request, Ready):
+            request = Ready.made(request.method, request.url, request.headers).filled(
+                await request.aread(), request.extensions
+            )
         timeouts = request.extensions["timeout"]
         due = self._loop.time() + timeouts["read"]
         connection = self._taken() or await self._connected(timeouts["connect"])
-        error: httpx.TransportError = httpx.ConnectError("it took too long until it could leave")
+        error: httpx.TransportError
         try:
             may_leave = request.extensions.get(MAY_LEAVE)
             if may_leave is None or may_leave():
-                answered = await connection.ask(written, due)
-                return Complete.of(answered)
+                return Complete.of(await connection.ask(request.head + request.body, due))
+            error = httpx.ConnectError("it took too long until it could leave")
         except Overdue as overdue:
             error = httpx.ReadTimeout(str(overdue))
         except Unreadable as reason:

@@ -125,7 +125,7 @@ class Bulk(Generic[Request, Result]):
 
     async def _work(self) -> None:
         place = _Place(self)
-        while not place.given_back and not self._stopped and loop_time() < self._until:
+        while not place.given_back and not self._stopped and self._seconds_left() > 0:
             item = await self._next()
             if item is None:
                 break
@@ -134,6 +134,9 @@ class Bulk(Generic[Request, Result]):
             self._in_doubt -= 1
             self._doubt_ended.set()
             self._doubt_ended = anyio.Event()
+
+    def _seconds_left(self) -> float:
+        return math.inf if self._until == math.inf else self._until - loop_time()
 
     async def _next(self) -> tuple[int, Request] | None:
         """The next request, when it may be sent; None if there is none by the deadline."""
@@ -160,7 +163,7 @@ class Bulk(Generic[Request, Result]):
         try:
             if self.sized is None:
                 self._check(request)
-            work = self._start(request, self._until - loop_time(), place)
+            work = self._start(request, self._seconds_left(), place)
         except MizarError as refused:
             await self._tell(Outcome(index, request, error=refused), None)
             return
