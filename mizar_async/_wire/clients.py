@@ -9,7 +9,7 @@ import logging
 import os
 import urllib.request
 import weakref
-from collections.abc import AsyncGenerator, Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable
 from typing import Any, Final, Protocol
 
 import httpx
@@ -41,7 +41,7 @@ class LeanClient(httpx.AsyncClient):
         self.asks_departure = isinstance(transport, HostTransport | ProxyTransport)
         """Whether the departure of a request is asked in the step that would write its first byte."""
 
-    def send(self, request: httpx.Request, **_: Any) -> Coroutine[Any, Any, httpx.Response]:
+    def send(self, request: httpx.Request, **_: Any) -> Any:
         """Send a request as it is. The body of its answer may not be read yet."""
         return self._handle(request)
 

@@ -30,7 +30,7 @@ _USUAL_HEAD: Final = re.compile(
     rb"HTTP/1\.1 ([2-9][0-9][0-9])(?: [\t\x20-\x7e\x80-\xff]*)?\r\n"
     rb"(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e\x80-\xff]*\r\n)*\r\n"
 )
-_LENGTH: Final = re.compile(rb"\ncontent-length:[ \t]*([0-9]{1,15})[ \t]*\r")
+_LENGTH: Final = re.compile(rb"\ncontent-length:[ \t]*([0-9]{1,20})[ \t]*\r")
 _BODILESS: Final = (204, 304)
 
 
@@ -114,8 +114,8 @@ class Connection(asyncio.Protocol):
         self._usable = False
         self.data_received(b"")  # an answer may end with its connection
 
-    def connection_lost(self, failure: Exception | None) -> None:
-        why = f"{type(failure).__name__}: {failure}" if failure else "the server closed it before the end of its answer"
+    def connection_lost(self, exc: Exception | None) -> None:
+        why = f"{type(exc).__name__}: {exc}" if exc else "the server closed it before the end of its answer"
         self._fail(Broken(why))
         if self._timer is not None:
             self._timer.cancel()

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import socket
 import ssl
+from collections import OrderedDict
 from typing import Any, Final
 
 import aiohappyeyeballs
@@ -35,7 +36,7 @@ class HostTransport(httpx.AsyncBaseTransport):
     def __init__(self, url: httpx.URL, tls: ssl.SSLContext | None) -> None:
         self._loop = asyncio.get_running_loop()
         self._host, self._port, self._tls = url.host, url.port or (443 if tls else 80), tls
-        self._idle: dict[Connection, None] = {}
+        self._idle: OrderedDict[Connection, None] = OrderedDict()
         self._open: set[Connection] = set()
         self._lookup: asyncio.Task[list[Any]] | None = None
         self._closed = False
@@ -67,9 +68,9 @@ class HostTransport(httpx.AsyncBaseTransport):
         raise error
 
     def _taken(self) -> Connection | None:
-        """The connection that has been idle for the shortest time, if it is fit."""
+        """The connection that has been idle for the longest time: whatever else it had to say has come by now."""
         while self._idle:
-            connection, _ = self._idle.popitem()
+            connection, _ = self._idle.popitem(last=False)
             if connection.is_fit():
                 return connection
             connection.drop()

@@ -22,16 +22,21 @@ def check_size(size: int) -> None:
         raise Unreadable(f"the answer is larger than {LARGEST_ANSWER // 2**20} MiB")
 
 
-def unpacked(body: bytes, coding: str) -> bytes:
-    """A body without its coding; in one that nobody asked for it is left as it is. Raises Unreadable."""
-    kinds = _KINDS.get(coding.lower(), ())
+def unpacked(body: bytes, codings: str) -> bytes:
+    """A body without its codings; one that nobody asked for is left as it is. Raises Unreadable."""
+    for coding in reversed(codings.split(",")):
+        kinds = _KINDS.get(coding.strip().lower(), ())
+        if kinds and body:
+            body = _unpacked(body, kinds)
+    return body
+
+
+def _unpacked(body: bytes, kinds: tuple[int, ...]) -> bytes:
     for kind in kinds:
+        unpacking = zlib.decompressobj(kind)
         with contextlib.suppress(zlib.error):
-            unpacking = zlib.decompressobj(kind)
             plain = unpacking.decompress(body, LARGEST_ANSWER + 1)
             check_size(len(plain))
             if unpacking.eof and not unpacking.unused_data:
                 return plain
-    if kinds and body:
-        raise Unreadable(f"the answer is no {coding}, or is cut off")
-    return body
+    raise Unreadable("the answer is not packed as it says, or is cut off")
