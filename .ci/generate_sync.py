@@ -11,6 +11,7 @@ import ast
 import re
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -94,7 +95,7 @@ def _again(cls: type[Mizar], client: AsyncMizar) -> Mizar:
 '''
 
 WORDS = [
-    (r"an\s+`httpx\.AsyncClient` of your own \(for one event loop, and yours to close\), or through ", ""),
+    (r"an\s+`httpx\.AsyncClient`\s+of\s+your\s+own\s+\(for\s+one\s+event\s+loop,\s+and\s+yours\s+to\s+close\),\s+or\s+", ""),
     (r"\basync with\b", "with"),
     (r"\basync for\b", "for"),
     (r"\bawait ", ""),
@@ -115,9 +116,17 @@ SPECIAL = {"__init__", "aclose", "__aenter__", "__aexit__", "__repr__", "__reduc
 
 def blocking_words(text: str) -> str:
     """A docstring of the async class, told of the blocking one."""
+    return "\n\n".join(_blocking_paragraph(paragraph) for paragraph in text.split("\n\n"))
+
+
+def _blocking_paragraph(text: str) -> str:
+    told = text
     for pattern, word in WORDS:
-        text = re.sub(pattern, word, text)
-    return text
+        told = re.sub(pattern, word, told)
+    if len(text) - len(told) < 20:
+        return told
+    indent = " " * (len(told) - len(told.lstrip(" ")))
+    return textwrap.fill(" ".join(told.split()), 120, initial_indent=indent, subsequent_indent=indent)
 
 
 def blocking_type(text: str) -> str:

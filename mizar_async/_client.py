@@ -73,11 +73,11 @@ class AsyncMizar:
     closed over a crash: with it, a `client_order_id` never opens twice, also in the next run (default: the
     environment's MIZAR_JOURNAL; without, nothing is on disk). It keeps what is over for `journal_days`, and an id for
     `order_id_days` after its position was closed or its call ended; nothing that is open or in doubt is forgotten.
-    `verify` is an `ssl.SSLContext` or a file of certificates to trust. With `http_client`, calls go through
-    an `httpx.AsyncClient` of your own (for one event loop, and yours to close), or through a client of httpx that a
-    function makes (a new one for each loop, closed with it): its proxies, event hooks, instrumentation and mocks work
-    there, `verify` and the environment's proxy are its own. A `transport` of your own (of httpx), in its place, is used
-    as it is, in every loop, and is yours to close.
+    `verify` is an `ssl.SSLContext` or a file of certificates to trust. With `http_client`, calls go through an
+    `httpx.AsyncClient` of your own (for one event loop, and yours to close), or what a function makes (a new one of
+    httpx for each loop, closed with it): its proxies, event hooks, instrumentation and mocks work there, `verify` and
+    the environment's proxy are its own. A `transport` of your own (of httpx), in its place, is used as it is, in every
+    loop, and is yours to close.
 
     One client works in several loops and threads, one after the other and at once; connections are made when they are
     first needed and go with their loop. Making a client does no I/O. Raises `InvalidInput` for a value that can't be

@@ -41,11 +41,8 @@ Progress = Callable[[int, int | None], None]
 class Mizar:
     """Trading through Mizar with self-hosted strategies, from blocking code.
 
-        with Mizar() as mizar:
-            position = mizar.open_position(
-                strategy_id=1, base_asset="BTC", quote_asset="USDT", size=0.3, is_long=True
-            )
-            closed = mizar.close_position(position_id=position.position_id)
+        with Mizar() as mizar: position = mizar.open_position( strategy_id=1, base_asset="BTC", quote_asset="USDT",
+        size=0.3, is_long=True ) closed = mizar.close_position(position_id=position.position_id)
 
     `api_key` and `api_url` default to the environment variables MIZAR_API_KEY and MIZAR_API_URL, the address then to
     the real venue's; it may stand with or without `/api/v1`. Plain http is for this machine only.
@@ -53,16 +50,15 @@ class Mizar:
     `timeout` (seconds for one attempt in all), `deadline` (seconds for a call in all), `max_retries`, `settle_time`,
     `listing_lag`, `others_close`, `resend_absent` and `grace` are described in `Options`; `with_options` changes them
     for some calls. `requests_per_second` and `requests_per_minute` bound what leaves for this key and host in this
-    process (None: unbounded); a tenth is kept for closes. `on_unclaimed` is called once with each position that no
-    call of this process owns. `journal` is the path of a file, made if there is none, that keeps what was opened and
-    closed over a crash: with it, a `client_order_id` never opens twice, also in the next run (default: the
-    environment's MIZAR_JOURNAL; without, nothing is on disk). It keeps what is over for `journal_days`, and an id for
-    `order_id_days` after its position was closed or its call ended; nothing that is open or in doubt is forgotten.
-    `verify` is an `ssl.SSLContext` or a file of certificates to trust. With `http_client`, calls go through
-    a client of httpx that a
-    function makes (a new one for each loop, closed with it): its proxies, event hooks, instrumentation and mocks work
-    there, `verify` and the environment's proxy are its own. A `transport` of your own (of httpx), in its place, is used
-    as it is, in every loop, and is yours to close.
+    process (None: unbounded); a tenth is kept for closes. `on_unclaimed` is called once with each position that no call
+    of this process owns. `journal` is the path of a file, made if there is none, that keeps what was opened and closed
+    over a crash: with it, a `client_order_id` never opens twice, also in the next run (default: the environment's
+    MIZAR_JOURNAL; without, nothing is on disk). It keeps what is over for `journal_days`, and an id for `order_id_days`
+    after its position was closed or its call ended; nothing that is open or in doubt is forgotten. `verify` is an
+    `ssl.SSLContext` or a file of certificates to trust. With `http_client`, calls go through what a function makes (a
+    new one of httpx for each loop, closed with it): its proxies, event hooks, instrumentation and mocks work there,
+    `verify` and the environment's proxy are its own. A `transport` of your own (of httpx), in its place, is used as it
+    is, in every loop, and is yours to close.
 
     One client works in several loops and threads, one after the other and at once; connections are made when they are
     first needed and go with their loop. Making a client does no I/O. Raises `InvalidInput` for a value that can't be

@@ -88,7 +88,7 @@ class Wire:
                 extensions = _extensions(timeout)
                 extensions[MAY_LEAVE] = departure.may_leave
                 response = await client.send(ready.filled(body or b"", extensions))
-                return _read(response.answered)  # type: ignore[attr-defined]
+                return _read(response.answered)
             return await self._exchanged(client, self._built(request, timeout, client), timeout, departure)
         except MizarError as refused:
             reason = str(refused)
