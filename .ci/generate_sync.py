@@ -95,7 +95,7 @@ def _again(cls: type[Mizar], client: AsyncMizar) -> Mizar:
 '''
 
 WORDS = [
-    (r"an\s+`httpx\.AsyncClient`\s+of\s+your\s+own\s+\(for\s+one\s+event\s+loop,\s+and\s+yours\s+to\s+close\),\s+or\s+", ""),
+    (r"an\s+`httpx\.AsyncClient`\s+of\s+your\s+own\s+\([^)]*\),\s+or\s+", ""),
     (r"\basync with\b", "with"),
     (r"\basync for\b", "for"),
     (r"\bawait ", ""),
