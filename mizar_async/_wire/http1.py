@@ -18,7 +18,7 @@ from typing import Final, NamedTuple, cast
 import h11
 
 from .._clock import unstepped
-from .unpacking import Unreadable, check_size
+from .unpacking import Broken, check_size
 
 LARGEST_HEAD: Final = 64 * 2**10
 
@@ -31,15 +31,7 @@ _USUAL_HEAD: Final = re.compile(
     rb"(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e\x80-\xff]*\r\n)*\r\n"
 )
 _LENGTH: Final = re.compile(rb"\ncontent-length:[ \t]*([0-9]{1,20})[ \t]*\r")
-_BODILESS: Final = (204, 304)
-
-
-class Broken(Unreadable):
-    """The connection failed after the request was written, or what came is no answer."""
-
-
-class Overdue(Broken):
-    """No complete answer came in time."""
+_CLOSES: Final = re.compile(rb"\nconnection:[^\r]*close")
 
 
 class Answered(NamedTuple):
@@ -52,6 +44,10 @@ class Answered(NamedTuple):
     """Whether it is certain that it ends here, and that another may follow."""
 
 
+Read = Callable[[bytes], Answered | None]
+"""Is given bytes as they come, and gives the answer once it is complete; none are the connection's end."""
+
+
 class Connection(asyncio.Protocol):
     """One connection."""
 
@@ -62,9 +58,9 @@ class Connection(asyncio.Protocol):
         self._usable = False
         self._waiter: asyncio.Future[Answered] | None = None
         self._unread = b""
-        self._read: Callable[[bytes], Answered | None] | None = None
-        self._due, self._timer = 0.0, cast("asyncio.TimerHandle | None", None)
-        self._idle_since = unstepped()
+        self._read: Read | None = None
+        self._due, self._idle_since = 0.0, unstepped()
+        self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is no subclass
@@ -73,28 +69,27 @@ class Connection(asyncio.Protocol):
         self._usable = tls is None or tls.selected_alpn_protocol() in {None, "http/1.1"}
 
     def is_fit(self) -> bool:
-        """Whether a request may be written now: nothing is due, and nothing has come that the loop has not seen yet.
-
-        A loop that did not run for a while has seen neither bytes that nobody asked for, nor that the server closed it.
-        """
+        """Whether a request may be written now: nothing is due, nor has anything come that the loop has not seen yet."""
         rested = unstepped() - self._idle_since  # also while the machine slept
         return self._usable and self._waiter is None and rested < IDLE_SECONDS and not self._is_readable()
 
     def rest(self) -> bool:
         """Begin to be idle, until `IDLE_SECONDS` are over; False if it is of no use any more."""
+        if not self._usable or self._waiter is not None:
+            return False
         self._idle_since = unstepped()
         self._be_due(self._loop.time() + IDLE_SECONDS)
-        return self._usable and self._waiter is None
+        return True
 
     def ask(self, request: bytes, due: float) -> asyncio.Future[Answered]:
-        """Write a whole request; gives the future of its answer, due by a time of the loop. It may fail as Broken."""
+        """Write a whole request; gives the future of its answer. It fails as Broken, or TimeoutError if that is due."""
         self._unread, self._read = b"", None
         self._waiter = waiter = self._loop.create_future()
         self._be_due(due)
         self._transport.write(request)
         return waiter
 
-    def drop(self, why: Unreadable | None = None) -> None:
+    def drop(self, why: Exception | None = None) -> None:
         """Close it at once; an answer that is due fails."""
         self._fail(why or Broken("the connection was closed here"))
         self._transport.abort()
@@ -107,8 +102,8 @@ class Connection(asyncio.Protocol):
                 self._begin(self._unread + data)
             else:
                 self._take(self._read(data))
-        except Unreadable as reason:
-            self.drop(reason)
+        except Broken as broken:
+            self.drop(broken)
 
     def eof_received(self) -> None:
         self._usable = False
@@ -127,11 +122,8 @@ class Connection(asyncio.Protocol):
             raise Broken(f"the head of the answer is larger than {LARGEST_HEAD // 2**10} KiB")
         if blank is None:
             self._unread = data
-        elif (usual := _usual(data, blank.end())) is not None:
-            self._read = usual.read
-            self._take(usual.read(data[blank.end() :]))
         else:
-            self._read = _Odd().read
+            self._read = _usual(data, blank.end()) or _Odd().read
             self._take(self._read(data))
 
     def _take(self, answered: Answered | None) -> None:
@@ -144,7 +136,7 @@ class Connection(asyncio.Protocol):
         if not waiter.done():
             waiter.set_result(answered)
 
-    def _fail(self, why: Unreadable) -> None:
+    def _fail(self, why: Exception) -> None:
         self._usable = False
         waiter, self._waiter = self._waiter, None
         if waiter is not None and not waiter.done():
@@ -164,43 +156,31 @@ class Connection(asyncio.Protocol):
         if self._loop.time() < self._due:
             self._be_due(self._due)
         else:
-            self.drop(Overdue("no answer came in time"))
+            self.drop(TimeoutError())
 
 
-class _Usual:
-    """The body of an answer whose head has been read, and whose length is known."""
-
-    __slots__ = ("_head", "_left", "_parts", "_status", "_stays")
-
-    def __init__(self, head: bytes, status: int, length: int, *, stays: bool) -> None:
-        self._head, self._status, self._left, self._stays = head, status, length, stays
-        self._parts: list[bytes] = []
-
-    def read(self, data: bytes) -> Answered | None:
-        """The answer, once it is complete with these bytes."""
-        self._left -= len(data)
-        self._parts.append(data)
-        if self._left > 0:
-            return None
-        body = b"".join(self._parts) if len(self._parts) > 1 else data
-        is_clean = self._left == 0 and self._stays
-        return Answered(self._status, _fields(self._head), body[: self._left or None], is_clean)
-
-
-def _usual(data: bytes, end: int) -> _Usual | None:
+def _usual(data: bytes, end: int) -> Read | None:
     """What reads an answer whose head ends there, if that is the usual one."""
     head = _USUAL_HEAD.fullmatch(data, 0, end)
-    if head is None:
-        return None
-    names = head[0].lower()
+    names = head[0].lower() if head else b""
     length = _LENGTH.search(names)
-    if length is None or names.count(b"\ncontent-length:") != 1 or b"\ntransfer-encoding:" in names:
+    if head is None or length is None or names.count(b"\ncontent-length:") != 1 or b"\ntransfer-encoding:" in names:
         return None
-    if int(head[1]) in _BODILESS:
+    status, size, left, parts = int(head[1]), int(length[1]), end + int(length[1]), list[bytes]()
+    if status in {204, 304}:
         return None
-    check_size(int(length[1]))
-    stays = b"\nconnection:" not in names or not _closes(names)
-    return _Usual(head[0], int(head[1]), int(length[1]), stays=stays)
+    check_size(size)
+
+    def read(data: bytes) -> Answered | None:
+        nonlocal left
+        left -= len(data)
+        parts.append(data)
+        if left > 0:
+            return None
+        is_clean = left == 0 and not _CLOSES.search(names)
+        return Answered(status, _fields(head[0]), b"".join(parts)[end : end + size], is_clean)
+
+    return read
 
 
 def _fields(head: bytes) -> list[tuple[bytes, bytes]]:
@@ -209,10 +189,6 @@ def _fields(head: bytes) -> list[tuple[bytes, bytes]]:
         name, _, value = line.partition(b":")
         fields.append((name, value.strip(b" \t")))
     return fields
-
-
-def _closes(names: bytes) -> bool:
-    return any(b"close" in value for name, value in _fields(names) if name == b"connection")
 
 
 class _Odd:
@@ -226,7 +202,6 @@ class _Odd:
         self._body = bytearray()
 
     def read(self, data: bytes) -> Answered | None:
-        """The answer, once it is complete with these bytes; none are its connection's end."""
         try:
             self._machine.receive_data(data)
             while (event := self._machine.next_event()) not in (h11.NEED_DATA, h11.PAUSED):
@@ -238,10 +213,8 @@ class _Odd:
                 elif isinstance(event, h11.EndOfMessage):
                     return self._answered()
         except h11.RemoteProtocolError as odd:
-            reason = str(odd)
-        else:
-            return None
-        raise Broken(f"the answer is no HTTP: {reason}")
+            raise Broken(f"the answer is no HTTP: {odd}") from None
+        return None
 
     def _answered(self) -> Answered:
         headers = self._response.headers

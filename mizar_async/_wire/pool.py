@@ -10,15 +10,15 @@ import asyncio
 import contextlib
 import socket
 import ssl
-from collections import OrderedDict
+from collections import deque
 from typing import Any, Final
 
 import aiohappyeyeballs
 import httpx
 
-from .http1 import Connection, Overdue
+from .http1 import Connection
 from .messages import Complete, Ready
-from .unpacking import Unreadable
+from .unpacking import Broken
 
 MAY_LEAVE: Final = "mizar_may_leave"
 """The extension of a request that is asked in the step which would write its first byte: it is not if that says no."""
@@ -36,7 +36,7 @@ class HostTransport(httpx.AsyncBaseTransport):
     def __init__(self, url: httpx.URL, tls: ssl.SSLContext | None) -> None:
         self._loop = asyncio.get_running_loop()
         self._host, self._port, self._tls = url.host, url.port or (443 if tls else 80), tls
-        self._idle: OrderedDict[Connection, None] = OrderedDict()
+        self._idle: deque[Connection] = deque()
         self._open: set[Connection] = set()
         self._lookup: asyncio.Task[list[Any]] | None = None
         self._closed = False
@@ -55,13 +55,13 @@ class HostTransport(httpx.AsyncBaseTransport):
             if may_leave is None or may_leave():
                 return Complete.of(await connection.ask(request.head + request.body, due))
             error = httpx.ConnectError("it took too long until it could leave")
-        except Overdue as overdue:
-            error = httpx.ReadTimeout(str(overdue))
-        except Unreadable as reason:
-            error = httpx.ReadError(str(reason))
+        except TimeoutError:
+            error = httpx.ReadTimeout("no answer came in time")
+        except Broken as broken:
+            error = httpx.ReadError(str(broken))
         finally:
             if connection.rest() and not self._closed:
-                self._idle[connection] = None
+                self._idle.append(connection)
             else:
                 connection.drop()
         # Outside of the handlers, so that no exception that knows the request and its headers hangs on it.
@@ -70,32 +70,32 @@ class HostTransport(httpx.AsyncBaseTransport):
     def _taken(self) -> Connection | None:
         """The connection that has been idle for the longest time: whatever else it had to say has come by now."""
         while self._idle:
-            connection, _ = self._idle.popitem(last=False)
+            connection = self._idle.popleft()
             if connection.is_fit():
                 return connection
             connection.drop()
         return None
 
     async def _connected(self, seconds: float) -> Connection:
-        reason = "the connections were closed"
+        if self._closed:
+            raise httpx.ConnectError("the connections were closed")
         try:
             async with asyncio.timeout(seconds):
                 connection = await self._connection()
-            if self._closed or not connection.is_fit():
-                connection.drop()
-                raise httpx.ConnectError("the server closed it at once, or speaks something else than HTTP/1.1")
-            self._open.add(connection)
-            connection.gone.add_done_callback(lambda _: self._forget(connection))
-            return connection
         except TimeoutError:
             reason = f"there was none within {seconds:.3g} s"
         except Exception as failure:  # noqa: BLE001 - names, addresses and TLS fail in many ways
             reason = str(failure) or type(failure).__name__
+        else:
+            self._open.add(connection)
+            connection.gone.add_done_callback(lambda _: self._open.discard(connection))
+            if connection.is_fit() and not self._closed:
+                return connection
+            connection.drop()
+            reason = "the server closed it at once, or speaks something else than HTTP/1.1"
         raise httpx.ConnectError(reason)
 
     async def _connection(self) -> Connection:
-        if self._closed:
-            raise httpx.ConnectError("the connections were closed")
         addresses = await self._addresses()
         made = await aiohappyeyeballs.start_connection(addresses, happy_eyeballs_delay=_NEXT_ADDRESS_SECONDS)
         name = self._host.rstrip(".") if self._tls else None  # whose certificate it is, and that has no closing dot
@@ -113,10 +113,6 @@ class HostTransport(httpx.AsyncBaseTransport):
             self._lookup = asyncio.ensure_future(looked_up)
             self._lookup.add_done_callback(lambda done: done.cancelled() or done.exception())  # also if all have left
         return await asyncio.shield(self._lookup)
-
-    def _forget(self, connection: Connection) -> None:
-        self._open.discard(connection)
-        self._idle.pop(connection, None)
 
     async def aclose(self) -> None:
         """Close every connection at once, and wait until the loop has let them go."""

@@ -12,18 +12,18 @@ LARGEST_ANSWER: Final = 64 * 2**20
 _KINDS: Final = {"gzip": (zlib.MAX_WBITS | 16,), "deflate": (zlib.MAX_WBITS, -zlib.MAX_WBITS)}
 
 
-class Unreadable(Exception):
-    """An answer that is cut off or too large, or that is not packed as it says."""
+class Broken(Exception):
+    """What came is no complete answer, is too large, or is not packed as it says."""
 
 
 def check_size(size: int) -> None:
-    """Raise Unreadable for a body that is larger than any that is read."""
+    """Raise Broken for a body that is larger than any that is read."""
     if size > LARGEST_ANSWER:
-        raise Unreadable(f"the answer is larger than {LARGEST_ANSWER // 2**20} MiB")
+        raise Broken(f"the answer is larger than {LARGEST_ANSWER // 2**20} MiB")
 
 
 def unpacked(body: bytes, codings: str) -> bytes:
-    """A body without its codings; one that nobody asked for is left as it is. Raises Unreadable."""
+    """A body without its codings; one that nobody asked for is left as it is. Raises Broken."""
     for coding in reversed(codings.split(",")):
         kinds = _KINDS.get(coding.strip().lower(), ())
         if kinds and body:
@@ -39,4 +39,4 @@ def _unpacked(body: bytes, kinds: tuple[int, ...]) -> bytes:
             check_size(len(plain))
             if unpacking.eof and not unpacking.unused_data:
                 return plain
-    raise Unreadable("the answer is not packed as it says, or is cut off")
+    raise Broken("the answer is not packed as it says, or is cut off")

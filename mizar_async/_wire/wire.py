@@ -21,7 +21,7 @@ from .http1 import Answered
 from .messages import Ready
 from .pool import MAY_LEAVE
 from .surroundings import Verify
-from .unpacking import Unreadable, check_size, unpacked
+from .unpacking import Broken, check_size, unpacked
 
 # The share of an attempt's time that may pass before there is a connection. It is less than all of it, so that a
 # host that can't be reached is known as such: when the attempt itself runs out, something may have been sent.
@@ -96,7 +96,7 @@ class Wire:
             reason = f"no answer within {timeout:g} s"
         except (httpx.ConnectError, httpx.ProxyError) as failure:
             reason, unsent = f"no connection: {failure}", True
-        except (httpx.HTTPError, Unreadable) as failure:
+        except (httpx.HTTPError, Broken) as failure:
             reason = f"the connection failed: {str(failure) or type(failure).__name__}"
         except Exception as failure:  # noqa: BLE001 - what is the user's may raise anything, and it is doubt
             reason = f"the transport failed: {type(failure).__name__}"

@@ -18,7 +18,7 @@ import httpx
 import pytest
 
 from mizar_async._wire.http1 import Answered, Connection
-from mizar_async._wire.unpacking import Unreadable, unpacked
+from mizar_async._wire.unpacking import Broken, unpacked
 
 ANSWERS: Final = 100_000 if os.environ.get("MIZAR_FAULTS_FULL") else 2_000
 
@@ -114,7 +114,7 @@ async def read_by_us(pieces: list[bytes]) -> tuple[Answered, bytes] | None:
         answered = await due
         coding = httpx.Headers(answered.headers).get("content-encoding", "")
         return answered, unpacked(answered.body, coding)
-    except Unreadable:
+    except Broken:
         return None
 
 
