@@ -21,7 +21,6 @@ from .._clock import unstepped
 from .unpacking import Broken, check_size
 
 LARGEST_HEAD: Final = 64 * 2**10
-
 # Servers of this kind close an idle connection after 5 s; one that is dropped before can't be lost in use.
 IDLE_SECONDS: Final = 3.5
 
@@ -69,7 +68,7 @@ class Connection(asyncio.Protocol):
         self._usable = tls is None or tls.selected_alpn_protocol() in {None, "http/1.1"}
 
     def is_fit(self) -> bool:
-        """Whether a request may be written now: nothing is due, nor has anything come that the loop has not seen yet."""
+        """Whether a request may be written now: nothing is due, and nothing has come that the loop has not seen."""
         rested = unstepped() - self._idle_since  # also while the machine slept
         return self._usable and self._waiter is None and rested < IDLE_SECONDS and not self._is_readable()
 

@@ -23,9 +23,6 @@ from .unpacking import Broken
 MAY_LEAVE: Final = "mizar_may_leave"
 """The extension of a request that is asked in the step which would write its first byte: it is not if that says no."""
 
-# Until the next address of a host is tried beside one that does not answer: what RFC 8305 recommends.
-_NEXT_ADDRESS_SECONDS: Final = 0.25
-
 
 class HostTransport(httpx.AsyncBaseTransport):
     """GET and POST to one host, whatever host a request names. It belongs to the loop it is made in.
@@ -96,8 +93,8 @@ class HostTransport(httpx.AsyncBaseTransport):
         raise httpx.ConnectError(reason)
 
     async def _connection(self) -> Connection:
-        addresses = await self._addresses()
-        made = await aiohappyeyeballs.start_connection(addresses, happy_eyeballs_delay=_NEXT_ADDRESS_SECONDS)
+        # Beside an address that does not answer, the next is tried after as long as RFC 8305 recommends.
+        made = await aiohappyeyeballs.start_connection(await self._addresses(), happy_eyeballs_delay=0.25)
         name = self._host.rstrip(".") if self._tls else None  # whose certificate it is, and that has no closing dot
         _, connection = await self._loop.create_connection(
             lambda: Connection(self._loop), sock=made, ssl=self._tls, server_hostname=name
