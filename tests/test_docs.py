@@ -1,4 +1,4 @@
-"""The examples of the README run as they stand."""
+"""The examples of the README and of docs/ run as they stand."""
 
 from __future__ import annotations
 
@@ -17,11 +17,16 @@ from .venues import ROOT, VenueProcess
 pytestmark = pytest.mark.usefixtures("unmeasured")
 
 README = (ROOT / "README.md").read_text()
-EXAMPLES = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+EXAMPLES = {
+    f"{page.stem} {number}": example
+    for page in PAGES
+    for number, example in enumerate(re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL))
+}
 
 
-@pytest.mark.parametrize("number", range(len(EXAMPLES)))
-async def test_an_example_of_the_readme_runs(number: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", EXAMPLES)
+async def test_an_example_runs(name: str, tmp_path: Path) -> None:
     async with VenueProcess(tmp_path / "venue.db") as venue:
         async with AsyncMizar(venue.key, api_url=venue.url) as mizar:
             await mizar.create_self_hosted_strategy(
@@ -32,7 +37,7 @@ async def test_an_example_of_the_readme_runs(number: int, tmp_path: Path) -> Non
             "-X",
             "dev",
             "-c",
-            EXAMPLES[number],
+            EXAMPLES[name],
             cwd=tmp_path,
             env=os.environ | {"MIZAR_API_KEY": venue.key, "MIZAR_API_URL": venue.url},
             stderr=asyncio.subprocess.PIPE,

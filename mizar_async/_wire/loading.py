@@ -1,6 +1,6 @@
 """All that a call may import, imported together before the first call.
 
-An import in the middle of a call holds up everything in its loop, and some of these take a third of a second. A child
+An import in the middle of a call holds up everything in its loop, and some of these take a tenth of a second. A child
 that is forked while another thread imports waits for that import for ever, since the thread is not there to end it.
 So they have one moment, in a thread, behind a lock that a fork waits for; after that no call imports anything.
 """
