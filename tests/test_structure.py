@@ -61,6 +61,7 @@ ORDER = [
     "_wire.messages",
     "_wire.pool",
     "_wire.surroundings",
+    "_wire.leaving",
     "_wire.proxy",
     "_wire.clients",
     "_wire.wire",

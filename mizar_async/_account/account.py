@@ -202,9 +202,9 @@ class Account:
         return self.shared.clock.on
 
     def open_channel(self) -> Channel | None:
-        """The way of the most patient client that is not closed."""
+        """The way of the most patient client that is not closed, of those that work in the running loop if any does."""
         channels = [channel for channel in list(self.channels) if not channel.closed]
-        return max(channels, key=lambda channel: channel.patience, default=None)
+        return max(channels, key=lambda channel: (channel.works_here(), channel.patience), default=None)
 
     # telling
 

@@ -123,6 +123,12 @@ class Channel:
             return loop_time() + deadline
         raise NotSent(f"not sent: no connection can be made ready ({reason})")
 
+    def works_here(self) -> bool:
+        """Whether calls can be made in the running loop, as far as is known."""
+        if self._wire is None:
+            return self.http_client is None or callable(self.http_client)
+        return self._wire.works_here
+
     def check_open(self) -> None:
         """Raise NotSent if the client was closed."""
         if self.closed:

@@ -53,6 +53,10 @@ class Clients(Protocol):
         """The client of the running loop, if there is one."""
         ...
 
+    def works_here(self) -> bool:
+        """Whether calls can be made in the running loop, as far as is known."""
+        ...
+
     async def of_this_loop(self) -> httpx.AsyncClient:
         """The client of the running loop. Raises `InvalidInput` or `NotSent` if there can be none."""
         ...
@@ -96,6 +100,10 @@ class ByLoop:
             self._leave_the_parent()
         held = self._of.get(asyncio.get_running_loop())
         return None if held is None else held[1]
+
+    def works_here(self) -> bool:
+        client = self.here()
+        return client is None or not client.is_closed
 
     async def of_this_loop(self) -> httpx.AsyncClient:
         """The client of the running loop, made if there is none."""
@@ -154,6 +162,9 @@ class Everywhere:
     def here(self) -> httpx.AsyncClient:
         return self._client
 
+    def works_here(self) -> bool:
+        return True
+
     async def of_this_loop(self) -> httpx.AsyncClient:
         return self._client
 
@@ -174,6 +185,10 @@ class OfTheUsers:
 
     def here(self) -> None:
         """It is looked up anew for each call: another may use it in another loop."""
+
+    def works_here(self) -> bool:
+        home = _homes.get(self._client)
+        return not self._client.is_closed and (home is None or home() is asyncio.get_running_loop())
 
     async def of_this_loop(self) -> httpx.AsyncClient:
         """The client. Raises `InvalidInput` in a second loop."""

@@ -216,11 +216,13 @@ class _Odd:
         return None
 
     def _answered(self) -> Answered:
-        headers = self._response.headers
-        # Two readers may differ about the end of one that has both.
-        ambiguous = {b"content-length", b"transfer-encoding"} <= {name for name, _ in headers}
-        is_last = self._machine.their_state is not h11.DONE or bool(self._machine.trailing_data[0])
-        return Answered(self._response.status_code, headers.raw_items(), bytes(self._body), not (ambiguous or is_last))
+        fields = dict(self._response.headers)
+        # Two readers may differ about the end of one that has both, or of a 204 with a length.
+        size = None if b"transfer-encoding" in fields else len(self._body)
+        is_certain = b"content-length" not in fields or int(fields[b"content-length"]) == size
+        goes_on = self._machine.their_state is h11.DONE and not self._machine.trailing_data[0]
+        headers = self._response.headers.raw_items()
+        return Answered(self._response.status_code, headers, bytes(self._body), is_certain and goes_on)
 
 
 def _readable(descriptor: int) -> Callable[[], bool]:

@@ -6,11 +6,11 @@ It is slower than ours, and what counts here is that it is well kept.
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 import httpx
 
+from .leaving import Leaving, TooLate
 from .pool import MAY_LEAVE
 
 # A connection is not used twice: what comes behind an answer would be taken for the answer to the next call.
@@ -26,11 +26,10 @@ class ProxyTransport(httpx.AsyncBaseTransport):
         self._stock = httpx.AsyncHTTPTransport(verify=tls or True, trust_env=False, limits=_LIMITS, proxy=through)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        departure = _Departure(request.extensions.get(MAY_LEAVE))
-        request.extensions["trace"] = departure.trace
+        departure = request.extensions["trace"] = Leaving(request.extensions.get(MAY_LEAVE))
         try:
             return await self._stock.handle_async_request(request)
-        except _TooLate:
+        except TooLate:
             error: httpx.TransportError = httpx.ConnectError("it took too long until it could leave")
         except Exception as failure:  # noqa: BLE001 - names, addresses, TLS and proxies fail in many ways
             reason = str(failure) or type(failure).__name__
@@ -43,21 +42,3 @@ class ProxyTransport(httpx.AsyncBaseTransport):
 
     async def aclose(self) -> None:
         await self._stock.aclose()
-
-
-class _TooLate(Exception):
-    """It does not leave any more."""
-
-
-class _Departure:
-    """Follows one request, which leaves once its head is about to be written; that of the tunnel is another's."""
-
-    def __init__(self, may_leave: Callable[[], bool] | None) -> None:
-        self._may_leave = may_leave
-        self.has_left = False
-
-    async def trace(self, event: str, info: dict[str, Any]) -> None:
-        if event.endswith("send_request_headers.started") and info["request"].method != b"CONNECT":
-            if self._may_leave is not None and not self._may_leave():
-                raise _TooLate
-            self.has_left = True

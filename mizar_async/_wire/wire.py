@@ -1,15 +1,17 @@
 """One HTTP exchange, through a client of httpx: what leaves, what came back, and whether the server may have acted.
 
-What is certain: nothing was sent before the departure was asked, and nothing where httpx says `ConnectError`, or
-`ProxyError`, which comes before there is a tunnel. Every other failure is doubt.
+What is certain: nothing was sent before the departure was asked, and nothing where httpx says `ConnectError` of this
+request, or `ProxyError`, which comes before there is a tunnel. Every other failure is doubt.
 """
 
 from __future__ import annotations
 
 import asyncio
 import functools
+from collections.abc import Coroutine
 from typing import Any, Final, Protocol
 
+import anyio
 import httpx
 
 from .._api.exchange import Answer, NoAnswer, Request
@@ -18,6 +20,7 @@ from ..errors import MizarError
 from .address import Address, ApiKey
 from .clients import HttpClient, LeanClient, clients_for
 from .http1 import Answered
+from .leaving import Leaving
 from .messages import Ready
 from .pool import MAY_LEAVE
 from .surroundings import Verify
@@ -26,6 +29,9 @@ from .unpacking import Broken, check_size, unpacked
 # The share of an attempt's time that may pass before there is a connection. It is less than all of it, so that a
 # host that can't be reached is known as such: when the attempt itself runs out, something may have been sent.
 _CONNECT_SHARE: Final = 0.9
+
+# What a transport of the user's may take to let go of an answer.
+_CLOSING_SECONDS: Final = 1.0
 
 
 class Departure(Protocol):
@@ -70,6 +76,11 @@ class Wire:
         """Whether there is a client for the running loop."""
         return self._clients.here() is not None
 
+    @property
+    def works_here(self) -> bool:
+        """Whether calls can be made in the running loop, as far as is known."""
+        return self._clients.works_here()
+
     async def get_ready(self) -> None:
         """Prepare the client of the running loop, before anybody is told that something leaves.
 
@@ -94,10 +105,15 @@ class Wire:
             reason = str(refused)
         except (TimeoutError, httpx.ReadTimeout):
             reason = f"no answer within {timeout:g} s"
-        except (httpx.ConnectError, httpx.ProxyError) as failure:
+        except httpx.ConnectError as failure:
             reason, unsent = f"no connection: {failure}", True
         except (httpx.HTTPError, Broken) as failure:
             reason = f"the connection failed: {str(failure) or type(failure).__name__}"
+        except asyncio.CancelledError as failure:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            reason = f"the transport failed: {type(failure).__name__}"  # it was something in it that was cancelled
         except Exception as failure:  # noqa: BLE001 - what is the user's may raise anything, and it is doubt
             reason = f"the transport failed: {type(failure).__name__}"
         return NoAnswer(departure.sending and not unsent, reason)
@@ -107,16 +123,21 @@ class Wire:
     ) -> Answer:
         if isinstance(client, LeanClient) and client.asks_departure:
             request.extensions[MAY_LEAVE] = departure.may_leave
-        elif client.is_closed or not departure.may_leave():
+            async with asyncio.timeout(timeout):
+                return await _complete(await client.send(request))
+        if client.is_closed or not departure.may_leave():
             raise httpx.ConnectError("the client was closed" if client.is_closed else "it was too late to leave")
-        async with asyncio.timeout(timeout):
-            try:
-                response = await client.send(request, follow_redirects=False)
-            except httpx.HTTPStatusError as raised:  # by a hook of the user's, which may have asked for something else
-                if raised.request is not request:
-                    raise
-                response = raised.response
-            return await _complete(response)
+        leaving = request.extensions["trace"] = Leaving()
+        try:
+            if isinstance(client, LeanClient):
+                async with asyncio.timeout(timeout):
+                    return await _complete(await client.send(request))
+            return await _within(timeout, _through(client, request))
+        except (httpx.ConnectError, httpx.ProxyError) as failure:
+            reason = str(failure)
+            if leaving.has_left or not _is_about(request, failure, without=isinstance(client, LeanClient)):
+                raise httpx.ReadError(reason) from None
+        raise httpx.ConnectError(reason)
 
     def _built(self, request: Request, timeout: float, client: httpx.AsyncClient) -> httpx.Request:
         headers = self._headers(None if request.body is None else len(request.body))
@@ -124,8 +145,10 @@ class Wire:
             own = [pair for pair in client.headers.raw if pair[0].decode("latin-1") not in headers]
             headers = httpx.Headers([*headers.raw, *own])
         body = httpx.ByteStream(request.body or b"")
-        url = self._url(request.path)
-        return httpx.Request(request.method, url, headers=headers, stream=body, extensions=_extensions(timeout))
+        url, extensions = self._url(request.path), _extensions(timeout)
+        built = httpx.Request(request.method, url, headers=headers, stream=body, extensions=extensions)
+        built.read()  # so that hooks can
+        return built
 
     def _ready_for(self, method: str, path: str, length: int | None) -> Ready:
         return Ready.made(method, self._url(path), self._headers(length))
@@ -148,9 +171,8 @@ def _read(answered: Answered) -> Answer:
     """An answer of our own connections, which have read it to its end."""
     fields: dict[bytes, bytes] = {}
     for name, value in answered.headers:
-        known = fields.setdefault(name.lower(), value)
-        if known is not value:
-            fields[name.lower()] = b"%b, %b" % (known, value)
+        key = name.lower()
+        fields[key] = b"%b, %b" % (fields[key], value) if key in fields else value
     body, packed, after = answered.body, fields.get(b"content-encoding"), fields.get(b"retry-after")
     return Answer(
         answered.status,
@@ -160,30 +182,62 @@ def _read(answered: Answered) -> Answer:
     )
 
 
+async def _within(seconds: float, doing: Coroutine[Any, Any, Answer]) -> Answer:
+    """What a client of the user's does, which may not end when it is cancelled, or be cancelled by itself."""
+    task = asyncio.ensure_future(doing)
+    task.add_done_callback(lambda done: done.cancelled() or done.exception())
+    try:
+        await asyncio.wait([task], timeout=seconds)
+    finally:
+        task.cancel()
+    if not task.done():
+        raise TimeoutError
+    return task.result()
+
+
+async def _through(client: httpx.AsyncClient, request: httpx.Request) -> Answer:
+    try:
+        response = await client.send(request, stream=True, follow_redirects=False)
+    except httpx.HTTPStatusError as raised:  # by a hook of the user's, which may have asked for something else
+        if raised.request is not request:
+            raise
+        response = raised.response
+    return await _complete(response)
+
+
+def _is_about(request: httpx.Request, failure: httpx.RequestError, *, without: bool) -> bool:
+    """Whether a failure is that of this request, not of one that a hook has made; `without` if it names none."""
+    try:
+        return failure.request is request
+    except RuntimeError:
+        return without
+
+
 async def _complete(response: httpx.Response) -> Answer:
     """Read an answer to its end, up to the largest that is read."""
+    headers, after = response.headers, response.headers.get("retry-after")
     if response.is_stream_consumed or response.is_closed:
         body = _content(response)
-        check_size(len(body))
     else:
-        body = await _collected(response)
-    headers = response.headers
-    return Answer(response.status_code, headers.get("content-type", ""), body, headers.get("retry-after"))
+        body = unpacked(await _collected(response), headers.get("content-encoding", ""))
+    return Answer(int(response.status_code), headers.get("content-type", ""), body, after)
 
 
 def _content(response: httpx.Response) -> bytes:
     try:
-        return response.content
-    except httpx.ResponseNotRead:  # it was closed before: a hook raised, and its status is all there is
+        check_size(len(response.content))
+    except httpx.ResponseNotRead:  # a hook has closed it, and its status is all there is
         return b""
+    return response.content
 
 
 async def _collected(response: httpx.Response) -> bytes:
     body = bytearray()
     try:
-        async for chunk in response.aiter_bytes():
+        async for chunk in response.aiter_raw():
             body += chunk
             check_size(len(body))
     finally:
-        await response.aclose()
+        with anyio.move_on_after(_CLOSING_SECONDS, shield=True):
+            await response.aclose()
     return bytes(body)

@@ -61,6 +61,7 @@ ODD: Final[dict[str, Odd]] = {
     "HTTP/1.0": Odd((b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok",), (200, b"ok")),
     "close": Odd((b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok",), (200, b"ok")),
     "204": Odd((b"HTTP/1.1 204 No\r\n\r\n",), (204, b""), is_kept=True),
+    "204 with a length": Odd((b"HTTP/1.1 204 No\r\nContent-Length: 2\r\n\r\n", b"no"), (204, b"")),
     "two lengths alike": Odd(
         (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\nok",), (200, b"ok"), is_kept=True
     ),

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
+import itertools
 import pickle
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import httpx
@@ -17,10 +19,24 @@ from mizar_sync import Mizar
 from .. import raw_server as raw
 from ..conftest import KEY
 from ..raw_server import raw_server
+from ..scripted_venue import ScriptedVenue
 
 URL = "http://localhost:9"
+OPEN: dict[str, Any] = {"strategy_id": 1, "base_asset": "BTC", "quote_asset": "USDT", "size": 0.3, "is_long": True}
 TIME = raw.answer(b'{"server_time": 5}')
 PUBLISH = {"name": "n", "description": "", "exchanges": ["binance"], "symbols": ["BTCUSDT"], "market": "SPOT"}
+
+
+_numbers = itertools.count()
+
+
+def a_key() -> str:
+    """The key of an account that no other test knows."""
+    return f"{KEY}-{next(_numbers)}"
+
+
+def _refuse(_: httpx.Request) -> httpx.Response:
+    return httpx.Response(404, json={"detail": "no such position"})
 
 
 async def test_calls_go_through_it_with_its_hooks_and_it_is_not_closed() -> None:
@@ -103,6 +119,44 @@ async def test_what_a_hook_raises_about_another_request_is_doubt() -> None:
         async with AsyncMizar(KEY, api_url=URL, http_client=own, max_retries=0) as mizar:
             with pytest.raises(OutcomeUnknown):
                 await mizar.create_self_hosted_strategy(**PUBLISH)
+
+
+@pytest.mark.parametrize("error", [httpx.ConnectError("down"), httpx.ProxyError("down"), None])
+async def test_what_a_hook_can_not_reach_after_the_answer_opens_nothing_twice(error: Exception | None) -> None:
+    venue, left = ScriptedVenue(), [1]
+
+    async def report(response: httpx.Response) -> None:
+        if response.request.url.path.endswith("open-position") and left:
+            left.pop()
+            if error is not None:
+                raise error
+            async with httpx.AsyncClient(trust_env=False) as elsewhere:
+                await elsewhere.post("http://127.0.0.1:1/")
+
+    own = httpx.AsyncClient(transport=httpx.MockTransport(venue.answer), event_hooks={"response": [report]})
+    async with own, AsyncMizar(a_key(), api_url=URL, http_client=own, settle_time=0.1, listing_lag=0.01) as mizar:
+        assert (await mizar.open_position(**OPEN)).position_id == 1
+        assert mizar.unresolved() == mizar.unclaimed_positions(1) == []
+    assert len(venue.open) == 1
+
+
+class TwoSteps(httpx.Auth):
+    """Sends its request, and once more when that was answered."""
+
+    requires_response_body = True
+
+    def auth_flow(self, request: httpx.Request) -> Any:
+        yield request
+        request.url = httpx.URL("http://127.0.0.1:1/")
+        yield request
+
+
+async def test_a_second_step_of_an_auth_flow_that_does_not_connect_is_doubt() -> None:
+    async with raw_server(raw.saying(raw.answer(status=503))) as server, httpx.AsyncClient(auth=TwoSteps()) as own:
+        async with AsyncMizar(KEY, api_url=server.url, http_client=own, max_retries=0) as mizar:
+            with pytest.raises(OutcomeUnknown):
+                await mizar.create_self_hosted_strategy(**PUBLISH)
+    assert len(server.received) == 1
 
 
 @pytest.mark.parametrize(
@@ -225,6 +279,107 @@ async def test_it_shares_the_limits_of_its_key_and_host() -> None:
                 await mizar.server_time()
                 with pytest.raises(MizarError, match="rate limit"):
                     await mizar.with_options(deadline=1, timeout=1).server_time()
+
+
+async def test_a_hook_may_read_the_body_of_a_request() -> None:
+    seen: list[bytes] = []
+
+    async def sign(request: httpx.Request) -> None:
+        seen.append(request.content)
+
+    async with httpx.AsyncClient(event_hooks={"request": [sign]}, transport=httpx.MockTransport(_refuse)) as own:
+        async with AsyncMizar(KEY, api_url=URL, http_client=own) as mizar:
+            with pytest.raises(Refused):
+                await mizar.close_position(position_id=7)
+    assert seen == [b'{"position_id":7}']
+
+
+async def test_a_hook_may_close_the_answer_whose_status_is_all_there_is_then() -> None:
+    async def close(response: httpx.Response) -> None:
+        await response.aclose()
+
+    async with raw_server(raw.saying(raw.answer(status=422))) as server:
+        async with httpx.AsyncClient(event_hooks={"response": [close]}) as own:
+            async with AsyncMizar(KEY, api_url=server.url, http_client=own) as mizar:
+                with pytest.raises(Refused):
+                    await mizar.create_self_hosted_strategy(**PUBLISH)
+
+
+async def test_something_in_it_that_is_cancelled_leaves_doubt_and_flatten_goes_on() -> None:
+    venue, left = ScriptedVenue(), [1]
+
+    async def hook(request: httpx.Request) -> None:
+        if request.url.path.endswith("close-position") and left:
+            left.pop()
+            raise asyncio.CancelledError
+
+    own = httpx.AsyncClient(transport=httpx.MockTransport(venue.answer), event_hooks={"request": [hook]})
+    options: dict[str, Any] = {"settle_time": 0.05, "listing_lag": 0.01}
+    async with own, AsyncMizar(a_key(), api_url=URL, http_client=own, **options) as mizar:
+        for _ in range(2):
+            await mizar.open_position(**OPEN)
+        await mizar.flatten(1)
+    assert not venue.open
+
+
+async def test_doubts_are_followed_up_by_a_client_that_works_in_this_loop() -> None:
+    venue = ScriptedVenue()
+    transport = httpx.MockTransport(venue.answer)
+    options: dict[str, Any] = {"settle_time": 0.05, "listing_lag": 0.01, "deadline": 10.0, "max_retries": 0}
+    key = a_key()
+
+    def elsewhere() -> AsyncMizar:
+        mizar = AsyncMizar(key, api_url=URL, http_client=httpx.AsyncClient(transport=transport), timeout=9, **options)
+        asyncio.run(mizar.server_time())
+        return mizar
+
+    kept = await asyncio.to_thread(elsewhere)
+    closed = httpx.AsyncClient(transport=transport)
+    await closed.aclose()
+    also_kept = AsyncMizar(key, api_url=URL, http_client=closed, timeout=8, **options)
+    async with httpx.AsyncClient(transport=transport) as own:
+        async with AsyncMizar(key, api_url=URL, http_client=own, timeout=0.5, **options) as mizar:
+            venue.script["open-position"] = ["lost"]
+            assert (await mizar.open_position(**OPEN)).position_id == 1
+    await kept.aclose()
+    await also_kept.aclose()
+
+
+class Endless(httpx.AsyncByteStream):
+    """A body that never ends, also when it is let go."""
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        await asyncio.sleep(3600)
+        yield b""
+
+    async def aclose(self) -> None:
+        await asyncio.sleep(3600)
+
+
+@pytest.mark.parametrize("how", ["http_client", "transport"])
+async def test_a_call_ends_in_its_time_whatever_is_handed_in_does(how: str) -> None:
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, stream=Endless()))
+    given: Any = {"http_client": lambda: httpx.AsyncClient(transport=transport), "transport": transport}[how]
+    mizar = AsyncMizar(KEY, api_url=URL, max_retries=0, timeout=0.2, deadline=0.4, **{how: given})
+    async with asyncio.timeout(30):
+        with pytest.raises(MizarError, match="no answer within"):
+            await mizar.server_time()
+
+
+async def test_an_answer_that_grows_too_large_is_refused_before_it_is_there() -> None:
+    packed = gzip.compress(b" " * (100 * 2**20))
+    answer = raw.answer(packed, headers="Content-Encoding: gzip\r\n")
+    async with raw_server(raw.saying(answer)) as server, httpx.AsyncClient() as own:
+        async with AsyncMizar(KEY, api_url=server.url, http_client=own, max_retries=0) as mizar:
+            with pytest.raises(MizarError, match="larger than 64 MiB"):
+                await mizar.server_time()
+
+
+async def test_a_status_that_is_none_is_no_answer() -> None:
+    transport = httpx.MockTransport(lambda _: httpx.Response("ok", json={}))  # type: ignore[arg-type]
+    async with AsyncMizar(KEY, api_url=URL, transport=transport, max_retries=0) as mizar:
+        with pytest.raises(MizarError, match="ValueError"):
+            await mizar.server_time()
 
 
 async def test_calls_after_our_own_aclose_are_refused() -> None:
