@@ -6,6 +6,7 @@ the order seconds later: every status that is not on the list leaves the outcome
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 from datetime import UTC
@@ -29,6 +30,7 @@ REFUSALS: Final[dict[int, type[errors.Refused]]] = {
 }
 
 _WORDS: Final = 500
+_LARGEST_ERROR: Final = 256 * 2**10
 
 
 def _facts(endpoint: Endpoint[Any], attempts: int) -> dict[str, Any]:
@@ -111,11 +113,11 @@ def _seconds_until(date: str, now: int) -> float:
 
 
 def error_body(body: bytes) -> object:
-    """The body of an error, decoded if it is JSON, as text otherwise."""
-    try:
-        return json.loads(body)
-    except (ValueError, RecursionError):
-        return body[: 4 * _WORDS].decode("utf-8", "replace")
+    """The body of an error, decoded if it is JSON of a size that errors have, as text otherwise."""
+    if len(body) <= _LARGEST_ERROR:
+        with contextlib.suppress(ValueError, RecursionError):
+            return json.loads(body)
+    return body[: 4 * _WORDS].decode("utf-8", "replace")
 
 
 def _words(body: object) -> str | None:

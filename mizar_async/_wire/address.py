@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import attrs
 
 from .._api.endpoints import API_PREFIX
+from .._api.exchange import Answer, NoAnswer
 from ..errors import InvalidInput
 
 DEFAULT_URL: Final = "https://api.mizar.com"
@@ -27,6 +28,10 @@ _NAME: Final = re.compile(rf"{_LABEL}(\.{_LABEL})*\.?", re.IGNORECASE)
 _LONGEST_NAME: Final = 253
 _NUMBERS: Final = re.compile(r"[0-9.]+")
 _PATH: Final = re.compile(r"[!-~]{0,1000}")
+
+_HIDDEN: Final = "(the API key)"
+# A key that is shorter is one of a test, and may stand anywhere.
+_LEAST_KEY: Final = 8
 
 Environment = Literal["paper", "local", "live"]
 
@@ -55,6 +60,19 @@ class ApiKey:
     def fingerprint(self) -> str:
         """A digest that tells keys apart without holding them."""
         return hashlib.sha256(self._value.encode()).hexdigest()
+
+    def hidden_in(self, result: Answer | NoAnswer) -> Answer | NoAnswer:
+        """The same without the key, which servers repeat in what they say of it, and errors in what they quote."""
+        if len(self._value) < _LEAST_KEY:
+            return result
+        if isinstance(result, NoAnswer):
+            told = result.reason.replace(self._value, _HIDDEN)
+            return result if told == result.reason else attrs.evolve(result, reason=told)
+        body = result.body.replace(self._value.encode(), _HIDDEN.encode())
+        kind = result.content_type.replace(self._value, _HIDDEN)
+        if (body, kind) == (result.body, result.content_type):
+            return result
+        return attrs.evolve(result, body=body, content_type=kind)
 
     def __repr__(self) -> str:
         return "ApiKey(hidden)"

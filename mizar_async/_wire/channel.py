@@ -293,17 +293,18 @@ class _Exchange(Generic[T]):
             self._note(unanswered(self.endpoint, lost, self.attempts))
 
     def _read(self, answer: Answer | NoAnswer) -> T | MizarError:
-        turns = self.channel.turns
+        turns, key = self.channel.turns, self.channel.key
+        if isinstance(answer, Answer) and answer.status != 429:
+            turns.answered()
         try:
             return decode(self.endpoint, answer, now=self.channel.clock.now(), attempts=self.attempts)
-        except RateLimited as limited:
-            turns.pause(limited.retry_after)
-            return limited
-        except MizarError as failure:
-            return failure
-        finally:
-            if isinstance(answer, Answer) and answer.status != 429:
-                turns.answered()
+        except MizarError as failed:
+            failure = failed
+        if (hidden := key.hidden_in(answer)) is not answer:  # not in the handler: its error would hang on the other
+            return self._read(hidden)
+        if isinstance(failure, RateLimited):
+            turns.pause(failure.retry_after)
+        return failure
 
 
 class _NoNotes(Attempt[T]):

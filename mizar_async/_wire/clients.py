@@ -7,6 +7,7 @@ import functools
 import inspect
 import logging
 import os
+import threading
 import urllib.request
 import weakref
 from collections.abc import AsyncGenerator, Callable
@@ -24,10 +25,10 @@ log = logging.getLogger("mizar_async")
 HttpClient = httpx.AsyncClient | Callable[[], httpx.AsyncClient]
 """One of the user's, for one loop, or a function that makes one."""
 
-_ByLoop = weakref.WeakKeyDictionary[
+_Held = weakref.WeakKeyDictionary[
     asyncio.AbstractEventLoop, "tuple[AsyncGenerator[httpx.AsyncClient], httpx.AsyncClient]"
 ]
-_inherited: Final[list[_ByLoop]] = []
+_inherited: Final[list[_Held]] = []
 
 
 class LeanClient(httpx.AsyncClient):
@@ -92,8 +93,10 @@ class ByLoop:
     def __init__(self, make: Callable[[], httpx.AsyncClient]) -> None:
         self._make = make
         # The generator is what closes a client: asyncio ends the generators of a loop with the loop.
-        self._of: _ByLoop = weakref.WeakKeyDictionary()
+        self._of: _Held = weakref.WeakKeyDictionary()
         self._pid = os.getpid()
+        # Loops of several threads come and go. Reentrant, since a lifetime may be collected in the middle of a step.
+        self._lock = threading.RLock()
 
     def here(self) -> httpx.AsyncClient | None:
         if self._pid != os.getpid():
@@ -109,40 +112,53 @@ class ByLoop:
         """The client of the running loop, made if there is none."""
         if (client := self.here()) is not None:
             return client
-        for ended in [other for other in list(self._of) if other.is_closed()]:
-            self._of.pop(ended, None)
         loop, client = asyncio.get_running_loop(), self._make()
-        lifetime = _lifetime(client, weakref.ref(self._of), loop)
-        self._of[loop] = lifetime, await anext(lifetime)
+        lifetime = _lifetime(client, weakref.ref(self), loop)
+        await anext(lifetime)
+        with self._lock:
+            for ended in [other for other in list(self._of) if other.is_closed()]:
+                self._of.pop(ended, None)
+            self._of[loop] = lifetime, client
         return client
+
+    def forget(self, loop: asyncio.AbstractEventLoop) -> None:
+        """The client of a loop is closed."""
+        with self._lock:
+            self._of.pop(loop, None)
 
     def _leave_the_parent(self) -> None:
         # A forked child shares the sockets of its parent's loops: it neither uses nor closes them.
         _inherited.append(self._of)
         self._of, self._pid = weakref.WeakKeyDictionary(), os.getpid()
+        self._lock = threading.RLock()  # another thread of the parent may have held it
 
     async def aclose(self) -> None:
         """Close the clients of every loop."""
         here = asyncio.get_running_loop()
         if self._pid != os.getpid():
             self._leave_the_parent()
-        for loop, (lifetime, _) in list(self._of.items()):
+        with self._lock:
+            held = list(self._of.items())
+        for loop, (lifetime, _) in held:
             if loop is here:
                 await lifetime.aclose()
             elif loop.is_running():
-                asyncio.run_coroutine_threadsafe(_closing(lifetime), loop)
+                closing = _closing(lifetime)
+                try:
+                    asyncio.run_coroutine_threadsafe(closing, loop)
+                except RuntimeError:  # it has been closed just now, and its connections with it
+                    closing.close()
 
 
 async def _lifetime(
-    client: httpx.AsyncClient, of: weakref.ref[_ByLoop], loop: asyncio.AbstractEventLoop
+    client: httpx.AsyncClient, owner: weakref.ref[ByLoop], loop: asyncio.AbstractEventLoop
 ) -> AsyncGenerator[httpx.AsyncClient]:
     # It knows its owner only weakly, so that one that is dropped goes at once, and its connections are closed.
     try:
         yield client
     finally:
-        held = of()
-        if held is not None:
-            held.pop(loop, None)
+        if (held := owner()) is not None:
+            held.forget(loop)
         try:
             await client.aclose()
         except Exception as failure:  # noqa: BLE001 - one of the user's may raise anything

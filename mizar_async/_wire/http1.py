@@ -63,14 +63,15 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is no subclass
-        self._is_readable = _readable(self._transport.get_extra_info("socket").fileno())
+        self.is_readable = _readable(self._transport.get_extra_info("socket").fileno())
         tls = self._transport.get_extra_info("ssl_object")
         self._usable = tls is None or tls.selected_alpn_protocol() in {None, "http/1.1"}
+        self._be_due(self._loop.time() + IDLE_SECONDS)
 
     def is_fit(self) -> bool:
         """Whether a request may be written now: nothing is due, and nothing has come that the loop has not seen."""
         rested = unstepped() - self._idle_since  # also while the machine slept
-        return self._usable and self._waiter is None and rested < IDLE_SECONDS and not self._is_readable()
+        return self._usable and self._waiter is None and rested < IDLE_SECONDS and not self.is_readable()
 
     def rest(self) -> bool:
         """Begin to be idle, until `IDLE_SECONDS` are over; False if it is of no use any more."""
@@ -183,11 +184,8 @@ def _usual(data: bytes, end: int) -> Read | None:
 
 
 def _fields(head: bytes) -> list[tuple[bytes, bytes]]:
-    fields = []
-    for line in head.split(b"\r\n")[1:-2]:
-        name, _, value = line.partition(b":")
-        fields.append((name, value.strip(b" \t")))
-    return fields
+    parted = (line.partition(b":") for line in head.split(b"\r\n")[1:-2])
+    return [(name, value.strip(b" \t")) for name, _, value in parted]
 
 
 class _Odd:
@@ -201,9 +199,15 @@ class _Odd:
         self._body = bytearray()
 
     def read(self, data: bytes) -> Answered | None:
+        events = 0
         try:
             self._machine.receive_data(data)
             while (event := self._machine.next_event()) not in (h11.NEED_DATA, h11.PAUSED):
+                events += 1
+                if events > 1000 + len(data) // 64:
+                    raise Broken(
+                        "the answer comes in more pieces than any real one: they would hold up everything else"
+                    )
                 if isinstance(event, h11.Response):
                     self._response = event
                 elif isinstance(event, h11.Data):
@@ -212,7 +216,8 @@ class _Odd:
                 elif isinstance(event, h11.EndOfMessage):
                     return self._answered()
         except h11.RemoteProtocolError as odd:
-            raise Broken(f"the answer is no HTTP: {odd}") from None
+            reason, _, _ = str(odd).partition(":")  # behind it stand the server's bytes, which may hold anything
+            raise Broken(f"the answer is no HTTP: {reason}") from None
         return None
 
     def _answered(self) -> Answered:

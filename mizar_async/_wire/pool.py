@@ -45,7 +45,7 @@ class HostTransport(httpx.AsyncBaseTransport):
             )
         timeouts = request.extensions["timeout"]
         due = self._loop.time() + timeouts["read"]
-        connection = self._taken() or await self._connected(timeouts["connect"])
+        connection = await self._taken() or await self._connected(timeouts["connect"])
         error: httpx.TransportError
         try:
             may_leave = request.extensions.get(MAY_LEAVE)
@@ -64,14 +64,22 @@ class HostTransport(httpx.AsyncBaseTransport):
         # Outside of the handlers, so that no exception that knows the request and its headers hangs on it.
         raise error
 
-    def _taken(self) -> Connection | None:
-        """The connection that has been idle for the longest time: whatever else it had to say has come by now."""
+    async def _taken(self) -> Connection | None:
+        """The connection that has been idle for the longest time, so that whatever else it had to say may have come."""
         while self._idle:
             connection = self._idle.popleft()
-            if connection.is_fit():
+            if await self._is_fit(connection):
                 return connection
             connection.drop()
         return None
+
+    async def _is_fit(self, connection: Connection) -> bool:
+        # Under TLS what has come may be of TLS itself, such as tickets for its sessions: the loop takes that first.
+        turns = 10 if self._tls else 0
+        while turns and connection.is_readable():
+            await asyncio.sleep(0)
+            turns -= 1
+        return connection.is_fit() and not self._closed
 
     async def _connected(self, seconds: float) -> Connection:
         if self._closed:
@@ -86,7 +94,7 @@ class HostTransport(httpx.AsyncBaseTransport):
         else:
             self._open.add(connection)
             connection.gone.add_done_callback(lambda _: self._open.discard(connection))
-            if connection.is_fit() and not self._closed:
+            if await self._is_fit(connection):
                 return connection
             connection.drop()
             reason = "the server closed it at once, or speaks something else than HTTP/1.1"

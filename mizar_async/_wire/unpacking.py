@@ -24,11 +24,10 @@ def check_size(size: int) -> None:
 
 def unpacked(body: bytes, codings: str) -> bytes:
     """A body without its codings; one that nobody asked for is left as it is. Raises Broken."""
-    for coding in reversed(codings.split(",")):
-        kinds = _KINDS.get(coding.strip().lower(), ())
-        if kinds and body:
-            body = _unpacked(body, kinds)
-    return body
+    packed = [kinds for coding in codings.split(",") if (kinds := _KINDS.get(coding.strip().lower()))]
+    if len(packed) > 1:
+        raise Broken("the answer is packed more than once")
+    return _unpacked(body, packed[0]) if packed and body else body
 
 
 def _unpacked(body: bytes, kinds: tuple[int, ...]) -> bytes:

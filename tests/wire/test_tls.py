@@ -7,6 +7,7 @@ import contextlib
 import datetime
 import re
 import ssl
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any, Final
@@ -111,6 +112,28 @@ def test_a_certificate_of_an_authority_that_is_trusted_is_taken(
             return await asked(url, verify)
 
     assert runner.run(call()) == 5
+
+
+def test_a_loop_that_is_busy_gets_its_connections_all_the_same(runner: asyncio.Runner, authority: Authority) -> None:
+    """What TLS 1.3 sends after its handshake is there before the loop has read it, and is no answer."""
+
+    async def be_busy() -> None:
+        while True:
+            time.sleep(0.003)  # noqa: ASYNC251
+            await asyncio.sleep(0)
+
+    async def call() -> list[int]:
+        async with serving(authority.context()) as url:
+            busy = asyncio.create_task(be_busy())
+            async with AsyncMizar(
+                KEY, api_url=url, verify=authority.file, max_retries=0, timeout=60, deadline=90
+            ) as mizar:
+                found = await asyncio.gather(*(mizar.server_time() for _ in range(10)))
+                found += [await mizar.server_time() for _ in range(3)]
+            busy.cancel()
+            return found
+
+    assert runner.run(call()) == [5] * 13
 
 
 YESTERDAY: Final = datetime.datetime(2020, 1, 2, tzinfo=datetime.UTC)

@@ -126,6 +126,50 @@ async def test_a_compressed_bomb_ends_in_an_error() -> None:
                 await mizar.server_time()
 
 
+async def test_an_answer_that_is_packed_more_than_once_is_refused() -> None:
+    packed = gzip.compress(gzip.compress(b'{"server_time": 5}'))
+    async with raw_server(raw.saying(raw.answer(packed, headers="Content-Encoding: gzip, gzip\r\n"))) as server:
+        async with AsyncMizar(KEY, api_url=server.url, max_retries=0) as mizar:
+            with pytest.raises(Unavailable, match="packed more than once"):
+                await mizar.server_time()
+
+
+@pytest.mark.parametrize(
+    "flood",
+    [
+        b"HTTP/1.1 100 Continue\r\n\r\n" * 100_000,
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1\r\n \r\n" * 500_000,
+    ],
+    ids=["100 Continue", "chunks of a byte"],
+)
+async def test_a_flood_of_tiny_pieces_is_refused_before_it_holds_up_other_calls(flood: bytes) -> None:
+    async with raw_server(raw.saying(flood)) as server:
+        async with AsyncMizar(KEY, api_url=server.url, max_retries=0, timeout=60, deadline=60) as mizar:
+            with pytest.raises(Unavailable, match="more pieces than any real one"):
+                await mizar.server_time()
+
+
+ECHOES = {
+    "401": raw.answer(f'{{"detail": "unknown key {KEY}"}}'.encode(), status=401),
+    "500": raw.answer(f'{{"detail": {{"mizar-api-key": "{KEY}"}}}}'.encode(), status=500),
+    "a page": raw.answer(f"<html>{KEY}".encode(), content_type="text/html"),
+    "a content type": raw.answer(b"{}", content_type=f"text/{KEY}"),
+    "no JSON": raw.answer(f'{{"server_time": "{KEY}"}}'.encode()),
+    "no HTTP": f"POST {KEY}\r\n\r\n".encode(),
+    "no field": f"HTTP/1.1 200 OK\r\n{KEY}\r\n\r\n".encode(),
+}
+
+
+@pytest.mark.parametrize("echo", ECHOES)
+async def test_a_key_that_a_server_repeats_is_in_no_error(echo: str) -> None:
+    async with raw_server(raw.saying(ECHOES[echo])) as server:
+        async with AsyncMizar(KEY, api_url=server.url, max_retries=0) as mizar:
+            for call in (mizar.server_time(), mizar.create_self_hosted_strategy(**PUBLISH)):
+                with pytest.raises(MizarError) as failure:
+                    await call
+                assert KEY not in "".join(traceback.format_exception(failure.value)) + repr(vars(failure.value))
+
+
 async def test_the_timeout_is_for_the_whole_answer_not_for_each_piece() -> None:
     async def drip(_: Received, writer: Writer) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n")
