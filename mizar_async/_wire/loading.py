@@ -14,6 +14,8 @@ import os
 import threading
 from typing import Final
 
+from .._version import installed_version
+
 _MODULES: Final = (
     "anyio._backends._asyncio",  # by anyio, in the first loop
     "cattrs.gen",  # by the first odd answer
@@ -49,6 +51,7 @@ def _load(modules: set[str]) -> None:
 
         for name in sorted(modules - _loaded):
             importlib.import_module(name)
+        installed_version()  # for the first request, which names it
         # httpx asks for its file, where the environment names none, and that is looked up by further modules.
         importlib.import_module("certifi").where()
         _loaded.update(modules)
