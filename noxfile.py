@@ -32,7 +32,7 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def faults(session: nox.Session) -> None:
-    """The same against faults at full length: simulation, mutation, the network, the wire, kills, damage, the schema."""
+    """The same against faults at full length: simulation, mutation, network, wire, kills, damage, the schema."""
     session.install("-e", ".[paper,speed]", *group("tests"), *group("faults"))
     places = ("tests/simulation", "tests/scenarios", "tests/paper", "tests/faults", "tests/journal", "tests/wire")
     session.run("pytest", "-n", "2", "--dist", "worksteal", *places, env={"MIZAR_FAULTS_FULL": "1"})

@@ -37,13 +37,7 @@ def _closes(peers: Peers, ports: Ports, rounds: int) -> list[Row]:
         return Row(f"the same against {name}", asked, ratios(other, sdk), at_least=True, detail=detail)
 
     return [
-        Row(
-            "closes at zero latency, 32 at a time: requests per second against aiohttp by hand",
-            1.2,
-            ratios(by_hand, sdk),
-            at_least=True,
-            detail=f"SDK {per_second(COUNT, sdk)}, aiohttp {per_second(COUNT, by_hand)}",
-        ),
+        _against_aiohttp("closes", 1.2, sdk, by_hand),
         against("pyreqwest", 0.85, pyreqwest),
         against("curl_cffi", None, curl),
         against("a bare asyncio protocol", None, bare),
@@ -65,15 +59,17 @@ def _opens(peers: Peers, ports: Ports, rounds: int) -> list[Row]:
         lambda: peers.aiohttp.time("open", **how),
         rounds=rounds,
     )
-    return [
-        Row(
-            "opens at zero latency, 32 at a time: requests per second against aiohttp by hand",
-            0.9,
-            ratios(by_hand, sdk),
-            at_least=True,
-            detail=f"SDK {per_second(COUNT, sdk)}, aiohttp {per_second(COUNT, by_hand)}",
-        )
-    ]
+    return [_against_aiohttp("opens", 0.9, sdk, by_hand)]
+
+
+def _against_aiohttp(what: str, asked: float, sdk: list[float], by_hand: list[float]) -> Row:
+    return Row(
+        f"{what} at zero latency, 32 at a time: requests per second against aiohttp by hand",
+        asked,
+        ratios(by_hand, sdk),
+        at_least=True,
+        detail=f"SDK {per_second(COUNT, sdk)}, aiohttp {per_second(COUNT, by_hand)}",
+    )
 
 
 def _processor(peers: Peers, ports: Ports, rounds: int) -> list[Row]:

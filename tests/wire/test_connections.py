@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gzip
 import os
 import random
 import re
 import socket
+import sys
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
 import attrs
+import httpx
 import pytest
 import uvloop
 
 from mizar_async import AsyncMizar, OpenPosition
 from mizar_async._api.exchange import Answer, Request
 from mizar_async._wire.address import Address, ApiKey
+from mizar_async._wire.pool import HostTransport
 from mizar_async._wire.wire import Wire
 
 from ..conftest import KEY
@@ -324,6 +328,78 @@ async def test_an_idle_connection_goes_by_itself_and_at_once_if_it_speaks_withou
         await told(wire, b"2")
         assert connections.count == 2
         await asyncio.wait_for(connections.closed.get(), 60)
+
+
+@contextlib.contextmanager
+def answering_nobody(port: int) -> Iterator[str]:
+    """An address that neither takes a connection to this port nor refuses it: what waits there fills its queue."""
+    with contextlib.ExitStack() as stack:
+        full = stack.enter_context(socket.socket())
+        full.bind(("127.0.0.2", port))
+        full.listen(0)
+        for _ in range(4):
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(("127.0.0.2", port))
+        yield "127.0.0.2"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a queue that is full refuses elsewhere")
+async def test_the_next_address_of_a_host_is_tried_beside_one_that_is_silent_and_looked_up_once_for_all(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looked_up: list[str] = []
+    numeric = socket.getaddrinfo
+
+    async def behave(body: bytes, writer: asyncio.StreamWriter) -> None:
+        writer.write(echo(body))
+
+    async with serving(behave) as (wire, connections):
+        port = wire._url(".").port
+        assert port is not None
+        with answering_nobody(port) as silent:
+
+            def look_up(host: str, *arguments: Any, **options: Any) -> Any:
+                if options.get("flags"):
+                    return numeric(host, *arguments, **options)
+                looked_up.append(host)
+                return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (one, port)) for one in (silent, "127.0.0.1")]
+
+            monkeypatch.setattr(socket, "getaddrinfo", look_up)
+            named = Wire(Address.find(f"http://venue.localhost:{port}"), ApiKey(KEY))
+            assert await asyncio.gather(*(told(named, b"x") for _ in range(20))) == [(200, b"x")] * 20
+            await named.aclose()
+        assert looked_up == ["venue.localhost"]
+        assert connections.count == 20
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a queue that is full refuses elsewhere")
+async def test_what_is_cancelled_while_it_connects_ends_at_once_and_was_not_sent() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken, answering_nobody(taken.getsockname()[1]) as silent:
+        url = f"http://{silent}:{taken.getsockname()[1]}"
+        async with AsyncMizar(KEY, api_url=url, grace=600, timeout=600, deadline=600) as mizar:
+            call = asyncio.create_task(mizar.close_all_positions(strategy_id=1))
+            await asyncio.sleep(0.1)
+            call.cancel()
+            await asyncio.wait([call], timeout=60)
+            assert call.cancelled(), "it waited for a connection"
+            assert mizar.unresolved() == []
+
+
+async def test_it_is_a_transport_of_httpx_like_any_other() -> None:
+    packed = gzip.compress(b'{"a": 1}')
+    head = b"HTTP/1.1 201 X\r\nSet-Cookie: a=b\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(packed)
+
+    async def behave(body: bytes, writer: asyncio.StreamWriter) -> None:
+        writer.write(head + packed if body == b'{"q":2}' else OK)
+
+    async with serving(behave) as (wire, connections):
+        url = wire._url(".")
+        async with httpx.AsyncClient(transport=HostTransport(url, None)) as client:
+            response = await client.post(url, json={"q": 2})
+            assert (response.status_code, response.json(), response.cookies["a"]) == (201, {"a": 1}, "b")
+            assert (await client.get(url)).text == "ok"
+        assert connections.count == 1
 
 
 def descriptors() -> int:

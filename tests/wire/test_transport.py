@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gzip
 import logging
 import os
@@ -314,6 +315,31 @@ async def test_a_proxy_that_refuses_is_named_without_its_password(
         with pytest.raises(NotSent, match=r"the proxy 127\.0\.0\.1 gave no connection \(status 407\)") as unsent:
             await mizar.create_self_hosted_strategy(**PUBLISH)
     assert "secret" not in str(unsent.value)
+
+
+async def test_what_comes_behind_an_answer_through_a_proxy_is_given_to_no_other_call(
+    certificates: tuple[ssl.SSLContext, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tls, authority = certificates
+    answers = iter(
+        [raw.answer(b'{"server_time": 7}') + raw.answer(b'{"server_time": 0}'), raw.answer(b'{"server_time": 8}')]
+    )
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.1 200 X\r\n\r\n")
+            await writer.drain()
+            await writer.start_tls(tls)
+            while True:
+                await reader.readuntil(b"\r\n\r\n")
+                writer.write(next(answers))
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+    async with server, AsyncMizar(KEY, api_url="https://venue.test", verify=str(authority), max_retries=0) as mizar:
+        assert [await mizar.server_time(), await mizar.server_time()] == [7, 8]
 
 
 def test_verification_is_not_switched_off() -> None:
