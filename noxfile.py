@@ -19,7 +19,7 @@ def group(name: str) -> list[str]:
 @nox.session
 def tests(session: nox.Session) -> None:
     """The tests, with branch coverage: `nox -s tests -- -k open` runs some, without it."""
-    session.install("-e", ".[paper,speed]", *group("tests"), *group("lint"))
+    session.install("-e", ".[paper,speed,frames,hosted]", *group("tests"), *group("lint"))
     if session.posargs:
         session.run("pytest", *session.posargs)
         return
@@ -33,7 +33,7 @@ def tests(session: nox.Session) -> None:
 @nox.session
 def faults(session: nox.Session) -> None:
     """The same against faults at full length: simulation, mutation, network, wire, kills, damage, the schema."""
-    session.install("-e", ".[paper,speed]", *group("tests"), *group("faults"))
+    session.install("-e", ".[paper,speed,frames,hosted]", *group("tests"), *group("faults"))
     places = ("tests/simulation", "tests/scenarios", "tests/paper", "tests/faults", "tests/journal", "tests/wire")
     session.run("pytest", "-n", "2", "--dist", "worksteal", *places, env={"MIZAR_FAULTS_FULL": "1"})
 
@@ -49,7 +49,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """Types, by mypy --strict and by pyright."""
-    session.install("-e", ".[paper]", *group("types"))
+    session.install("-e", ".[paper,frames,hosted]", *group("types"))
     session.run("mypy")
     session.run("pyright")
 
@@ -76,12 +76,12 @@ def interop(session: nox.Session) -> None:
 @nox.session
 def bench(session: nox.Session) -> None:
     """The benchmarks: ratios, taken side by side in one run."""
-    session.install(".[paper,speed]", *group("bench"))
+    session.install(".[paper,speed,frames]", *group("bench"))
     session.run("python", "-m", "benchmarks", *session.posargs)
 
 
 @nox.session
 def docs(session: nox.Session) -> None:
     """Run the examples of the README and of docs/ against the paper venue."""
-    session.install("-e", ".[paper]", *group("tests"))
+    session.install("-e", ".[paper,frames]", *group("tests"))
     session.run("pytest", "tests/test_docs.py")

@@ -1,8 +1,9 @@
-"""Writes mizar_sync/_client.py from the source of AsyncMizar; with --check it only says whether that is up to date.
+"""Writes mizar_sync/_client.py from the sources of AsyncMizar and of its groups of calls, such as AsyncMarket.
 
-What becomes of a method is told by its syntax: `async def` waits for the call; a plain method that returns an
-AsyncIterator or an AbstractAsyncContextManager becomes the blocking one; `Self` becomes a client on the same loop;
-every other plain method is called as it is. Anything else is an error, not a guess.
+With --check it only says whether that is up to date. What becomes of a method is told by its syntax: `async def` waits
+for the call; a plain method that returns an AsyncIterator or an AbstractAsyncContextManager becomes the blocking one;
+`Self` becomes a client on the same loop; every other plain method is called as it is. Anything else is an error, not a
+guess.
 """
 
 from __future__ import annotations
@@ -16,6 +17,12 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCE = ROOT / "mizar_async" / "_client.py"
+GROUPS = {  # by the attribute of the client
+    "market": "AsyncMarket",
+    "dca": "AsyncDca",
+    "tradingview": "AsyncTradingView",
+    "hosted": "AsyncHosted",
+}
 TARGET = ROOT / "mizar_sync" / "_client.py"
 
 HEADER = '''\
@@ -24,27 +31,43 @@ HEADER = '''\
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from decimal import Decimal
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from mizar_async import (
+    AsyncDca,
+    AsyncHosted,
+    AsyncMarket,
     AsyncMizar,
+    AsyncTradingView,
+    Bar,
+    BarType,
     BulkResult,
     Clock,
     ClosedPosition,
+    DcaOrder,
+    DcaPosition,
+    DcaSettings,
     Exchange,
     FlattenReport,
     OpenPosition,
     Outcome,
     OutcomeUnknown,
     Position,
+    Publication,
+    Ratio,
     Reconciliation,
     Recovery,
     Strategy,
+    Submitted,
     Symbol,
 )
-from mizar_async._api.checks import Size
+from mizar_async._api.checks import Moment, Size
+from mizar_async._api.dca import Side
+from mizar_async._api.market import LARGEST_PAGE
+from mizar_async._groups.frames import Backend
 from mizar_async._wire.address import check_maker
 
 from ._blocking import BlockingContextManager, BlockingIterator
@@ -57,9 +80,6 @@ if TYPE_CHECKING:
     import httpx
 
 Progress = Callable[[int, int | None], None]
-
-
-class Mizar:
 '''
 
 # What the machinery of the class itself becomes; its other private methods have no twin.
@@ -67,8 +87,12 @@ FIXED = '''
     @classmethod
     def _around(cls, client: AsyncMizar, runtime: Runtime) -> Self:
         mizar = cls.__new__(cls)
-        mizar._async, mizar._runtime = client, runtime
+        mizar._use(client, runtime)
         return mizar
+
+    def _use(self, client: AsyncMizar, runtime: Runtime) -> None:
+        self._async, self._runtime = client, runtime
+{groups}
 
     def close(self) -> None:
         {aclose_doc}
@@ -94,12 +118,17 @@ def _again(cls: type[Mizar], client: AsyncMizar) -> Mizar:
     return cls._around(client, Runtime())
 '''
 
+GROUP = """
+    def __init__(self, group: {name}, runtime: Runtime) -> None:
+        self._async, self._runtime = group, runtime
+"""
+
 WORDS = [
     (r"an\s+`httpx\.AsyncClient`\s+of\s+your\s+own\s+\([^)]*\),\s+or\s+", ""),
     (r"\basync with\b", "with"),
     (r"\basync for\b", "for"),
     (r"\bawait ", ""),
-    (r"\bAsyncMizar\b", "Mizar"),
+    (r"\bAsync(Mizar|Market|Dca|TradingView|Hosted)\b", r"\1"),
     (r"\bmizar_async\b", "mizar_sync"),
     (r"\baclose\(\)", "close()"),
     (r"from asyncio\b", "from blocking code"),
@@ -191,28 +220,58 @@ def method(function: ast.FunctionDef | ast.AsyncFunctionDef) -> list[str]:
     ]
 
 
-def generate() -> str:
-    """The text of the blocking client."""
-    tree = ast.parse(SOURCE.read_text(encoding="utf-8"))
-    found = next(node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == "AsyncMizar")
-    functions = [node for node in found.body if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))]
-    by_name = {function.name: function for function in functions}
+def class_in(path: Path, name: str) -> ast.ClassDef:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return next(node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == name)
+
+
+def functions_of(found: ast.ClassDef) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
+    return [node for node in found.body if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))]
+
+
+def methods(found: ast.ClassDef) -> list[str]:
+    lines: list[str] = []
+    for function in functions_of(found):
+        if function.name in SPECIAL or (function.name.startswith("_") and not function.name.startswith("__")):
+            continue
+        lines += method(function)
+    return lines
+
+
+def group(attribute: str, name: str) -> list[str]:
+    """The text of one group of calls."""
+    found = class_in(SOURCE.parent / "_groups" / f"{attribute}.py", name)
+    head = [f"class {name.removeprefix('Async')}:", docstring(found, "    "), GROUP.format(name=name)]
+    return [*head, *methods(found), ""]
+
+
+def client() -> list[str]:
+    """The text of the client itself."""
+    found = class_in(SOURCE, "AsyncMizar")
+    by_name = {function.name: function for function in functions_of(found)}
     init = by_name["__init__"]
-    lines = [
+    groups = "\n".join(
+        f"        self.{attribute} = {name.removeprefix('Async')}(client.{attribute}, runtime)"
+        for attribute, name in GROUPS.items()
+    )
+    fixed = FIXED.replace("{aclose_doc}", docstring(by_name["aclose"], "").strip()).replace("{groups}", groups)
+    return [
+        "class Mizar:",
         docstring(found, "    "),
         "",
         f"    {signature(init)}",
         "        check_maker(http_client)",
-        f"        self._async = AsyncMizar({forwarded(init)})",
-        "        self._runtime = Runtime()",
+        f"        self._use(AsyncMizar({forwarded(init)}), Runtime())",
         "",
+        *methods(found),
+        fixed,
     ]
-    for function in functions:
-        if function.name in SPECIAL or (function.name.startswith("_") and not function.name.startswith("__")):
-            continue
-        lines += method(function)
-    fixed = FIXED.replace("{aclose_doc}", docstring(by_name["aclose"], "").strip())
-    return formatted(HEADER + "\n".join(lines) + fixed)
+
+
+def generate() -> str:
+    """The text of the blocking client."""
+    groups = [line for attribute, name in GROUPS.items() for line in group(attribute, name)]
+    return formatted(HEADER + "\n".join([*groups, *client()]))
 
 
 def formatted(text: str) -> str:

@@ -10,9 +10,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from ._api.dca import DcaOrder, DcaPosition, DcaSettings, Submitted
+    from ._api.hosted import Publication
+    from ._api.market import Bar, BarType
+    from ._api.ratio import Ratio
     from ._api.trading import ClosedPosition, Exchange, OpenPosition, Position, Strategy, Symbol
     from ._client import AsyncMizar
     from ._clock import Clock
+    from ._groups.dca import AsyncDca
+    from ._groups.hosted import AsyncHosted
+    from ._groups.market import AsyncMarket
+    from ._groups.tradingview import AsyncTradingView
     from ._journal.reading import JournalEntry, read_journal
     from ._options import Options
     from .errors import (
@@ -37,11 +45,20 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AnswerUnreadable",
+    "AsyncDca",
+    "AsyncHosted",
+    "AsyncMarket",
     "AsyncMizar",
+    "AsyncTradingView",
+    "Bar",
+    "BarType",
     "BulkResult",
     "Clock",
     "ClosedPosition",
     "Conflict",
+    "DcaOrder",
+    "DcaPosition",
+    "DcaSettings",
     "Exchange",
     "FlattenReport",
     "Invalid",
@@ -59,12 +76,15 @@ __all__ = [
     "Outcome",
     "OutcomeUnknown",
     "Position",
+    "Publication",
     "RateLimited",
+    "Ratio",
     "Reconciliation",
     "Recovered",
     "Recovery",
     "Refused",
     "Strategy",
+    "Submitted",
     "Symbol",
     "Unavailable",
     "WrongKey",
@@ -76,6 +96,14 @@ __all__ = [
 _HOMES = {
     "._client": ("AsyncMizar",),
     "._clock": ("Clock",),
+    "._api.dca": ("DcaOrder", "DcaPosition", "DcaSettings", "Submitted"),
+    "._api.hosted": ("Publication",),
+    "._api.market": ("Bar", "BarType"),
+    "._api.ratio": ("Ratio",),
+    "._groups.dca": ("AsyncDca",),
+    "._groups.hosted": ("AsyncHosted",),
+    "._groups.market": ("AsyncMarket",),
+    "._groups.tradingview": ("AsyncTradingView",),
     "._api.trading": ("ClosedPosition", "Exchange", "OpenPosition", "Position", "Strategy", "Symbol"),
     "._journal.reading": ("JournalEntry", "read_journal"),
     "._options": ("Options",),

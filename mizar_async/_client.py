@@ -6,7 +6,7 @@ import random
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import attrs
 
@@ -30,6 +30,10 @@ from ._api.trading import (
     check_open,
 )
 from ._clock import Clock
+from ._groups.dca import AsyncDca
+from ._groups.hosted import AsyncHosted
+from ._groups.market import AsyncMarket
+from ._groups.tradingview import AsyncTradingView
 from ._journal.journal import Keeping
 from ._options import Options, seconds
 from ._wire.address import IN_PROCESS, Address, ApiKey, check_http_client, check_trust
@@ -141,7 +145,7 @@ class AsyncMizar:
             readiness=account.journaling,
         )
         account.channels.add(channel)
-        self._view = View(channel, account, options)
+        self._use(View(channel, account, options))
 
     @classmethod
     def paper(
@@ -152,6 +156,10 @@ class AsyncMizar:
         speed: float = 1.0,
         seed: int = 0,
         spread: float = 0.02,
+        volume_in: Literal["base", "quote"] = "base",
+        tick_bars: int | None = None,
+        volume_bars: Size | None = None,
+        dollar_bars: Size | None = None,
     ) -> Self:
         """A client of a paper venue of its own inside this process: nothing to start, no port, no account.
 
@@ -160,11 +168,23 @@ class AsyncMizar:
 
         Prices are simulated from `seed`, or replayed from the CSV file `prices` (of `pair`, by default taken from the
         file's name) `speed` times as fast as they were. `spread` is in percent of the price; fills are worse by half
-        of it. Needs the extra `paper`. Raises `InvalidInput` for a file that can't be replayed.
+        of it. `volume_in` says what the volume of the file's candles is counted in. Of a file of trades there are bars
+        of `tick_bars` trades, of `volume_bars` in base and of `dollar_bars` in quote asset. Needs the extra `paper`.
+        Raises `InvalidInput` for a file that can't be replayed.
         """
         from .paper import in_process
 
-        transport, key = in_process(prices=prices, pair=pair, speed=speed, seed=seed, spread=spread)
+        transport, key = in_process(
+            prices=prices,
+            pair=pair,
+            speed=speed,
+            seed=seed,
+            spread=spread,
+            volume_in=volume_in,
+            tick_bars=tick_bars,
+            volume_bars=volume_bars,
+            dollar_bars=dollar_bars,
+        )
         return cls(key, api_url=IN_PROCESS, transport=transport)
 
     def with_options(
@@ -187,17 +207,26 @@ class AsyncMizar:
         """
         view = object.__new__(type(self))
         view._listener = self._listener
-        view._view = self._view.but(
-            timeout=timeout,
-            deadline=deadline,
-            max_retries=max_retries,
-            settle_time=settle_time,
-            listing_lag=listing_lag,
-            others_close=others_close,
-            resend_absent=resend_absent,
-            grace=grace,
+        view._use(
+            self._view.but(
+                timeout=timeout,
+                deadline=deadline,
+                max_retries=max_retries,
+                settle_time=settle_time,
+                listing_lag=listing_lag,
+                others_close=others_close,
+                resend_absent=resend_absent,
+                grace=grace,
+            )
         )
         return view
+
+    def _use(self, view: View) -> None:
+        self._view = view
+        self.market = AsyncMarket(view.channel, view.options)
+        self.dca = AsyncDca(view.channel, view.options)
+        self.tradingview = AsyncTradingView(view.channel, view.options)
+        self.hosted = AsyncHosted(view.channel, view.options)
 
     def account_id(self) -> str:
         """A digest of key and address: tells accounts apart, and holds neither."""

@@ -66,14 +66,16 @@ def _boot() -> str:
 class Clock:
     """The wall clock, in milliseconds since the epoch, UTC; `speed` times as fast as the real one.
 
-    `start` is the time at which it begins, by default the real time.
+    `start` is the time at which it begins once it is first asked; without, it begins now, at the real time.
     """
 
     def __init__(self, *, speed: float = 1.0, start: int | None = None) -> None:
         self.speed = speed
-        self._began = time.monotonic()
+        self._began = time.monotonic() if start is None else None
         self._start = time.time() * 1000 if start is None else float(start)
 
     def now(self) -> int:
         """The time now, in milliseconds since the epoch."""
+        if self._began is None:
+            self._began = time.monotonic()
         return int(self._start + (time.monotonic() - self._began) * 1000 * self.speed)

@@ -8,10 +8,15 @@ Bulk calls are as concurrent as there; it works in threads, in a notebook and af
 
 from mizar_async import (
     AnswerUnreadable,
+    Bar,
+    BarType,
     BulkResult,
     Clock,
     ClosedPosition,
     Conflict,
+    DcaOrder,
+    DcaPosition,
+    DcaSettings,
     Exchange,
     FlattenReport,
     Invalid,
@@ -29,12 +34,15 @@ from mizar_async import (
     Outcome,
     OutcomeUnknown,
     Position,
+    Publication,
     RateLimited,
+    Ratio,
     Reconciliation,
     Recovered,
     Recovery,
     Refused,
     Strategy,
+    Submitted,
     Symbol,
     Unavailable,
     WrongKey,
@@ -42,21 +50,29 @@ from mizar_async import (
     read_journal,
 )
 
-from ._client import Mizar
+from ._client import Dca, Hosted, Market, Mizar, TradingView
 
 __all__ = [
     "AnswerUnreadable",
+    "Bar",
+    "BarType",
     "BulkResult",
     "Clock",
     "ClosedPosition",
     "Conflict",
+    "Dca",
+    "DcaOrder",
+    "DcaPosition",
+    "DcaSettings",
     "Exchange",
     "FlattenReport",
+    "Hosted",
     "Invalid",
     "InvalidInput",
     "JournalDamaged",
     "JournalEntry",
     "JournalInUse",
+    "Market",
     "Mizar",
     "MizarError",
     "NotFlat",
@@ -68,17 +84,22 @@ __all__ = [
     "Outcome",
     "OutcomeUnknown",
     "Position",
+    "Publication",
     "RateLimited",
+    "Ratio",
     "Reconciliation",
     "Recovered",
     "Recovery",
     "Refused",
     "Strategy",
+    "Submitted",
     "Symbol",
+    "TradingView",
     "Unavailable",
     "WrongKey",
     "partial_result",
     "read_journal",
 ]
 
-Mizar.__module__ = __name__
+for _public in (Mizar, Market, Dca, TradingView, Hosted):
+    _public.__module__ = __name__

@@ -3,27 +3,43 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from decimal import Decimal
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from mizar_async import (
+    AsyncDca,
+    AsyncHosted,
+    AsyncMarket,
     AsyncMizar,
+    AsyncTradingView,
+    Bar,
+    BarType,
     BulkResult,
     Clock,
     ClosedPosition,
+    DcaOrder,
+    DcaPosition,
+    DcaSettings,
     Exchange,
     FlattenReport,
     OpenPosition,
     Outcome,
     OutcomeUnknown,
     Position,
+    Publication,
+    Ratio,
     Reconciliation,
     Recovery,
     Strategy,
+    Submitted,
     Symbol,
 )
-from mizar_async._api.checks import Size
+from mizar_async._api.checks import Moment, Size
+from mizar_async._api.dca import Side
+from mizar_async._api.market import LARGEST_PAGE
+from mizar_async._groups.frames import Backend
 from mizar_async._wire.address import check_maker
 
 from ._blocking import BlockingContextManager, BlockingIterator
@@ -36,6 +52,466 @@ if TYPE_CHECKING:
     import httpx
 
 Progress = Callable[[int, int | None], None]
+
+
+class Market:
+    """Prices of the exchanges, as `mizar.market`.
+
+        price = mizar.market.price(base_asset="BTC", quote_asset="USDT")
+
+    Bars are of a `bar_type`: "time", of a `bar_subclass` from "1min" to "D" (1min, 3min, 5min, 15min, 30min, 1H, 4H,
+    12H, D); "tick", "volume" or "dollar", of the subclass "dynamic". Times are milliseconds since the epoch, UTC, or
+    datetimes with a zone. Raises `InvalidInput` for a value that can't be right.
+    """
+
+    def __init__(self, group: AsyncMarket, runtime: Runtime) -> None:
+        self._async, self._runtime = group, runtime
+
+    def bar_types(
+        self,
+        *,
+        exchange: str = "binance",
+        base_asset: str | None = None,
+        quote_asset: str | None = None,
+        bar_type: str | None = None,
+        bar_subclass: str | None = None,
+    ) -> list[BarType]:
+        """The kinds of bars that there are, of all pairs or of those that are named."""
+        return self._runtime.call(
+            self._async.bar_types,
+            exchange=exchange,
+            base_asset=base_asset,
+            quote_asset=quote_asset,
+            bar_type=bar_type,
+            bar_subclass=bar_subclass,
+        )
+
+    def bars(
+        self,
+        *,
+        base_asset: str,
+        quote_asset: str,
+        start: Moment | None = None,
+        limit: int = LARGEST_PAGE,
+        bar_type: str = "time",
+        bar_subclass: str = "D",
+        exchange: str = "binance",
+    ) -> list[Bar]:
+        """One page of bars: the first that begin at `start` or later, oldest first, 1 to 500 of them.
+
+        Without `start` they are the oldest that there are. The newest may be unfinished where the server shows such.
+        """
+        return self._runtime.call(
+            self._async.bars,
+            base_asset=base_asset,
+            quote_asset=quote_asset,
+            start=start,
+            limit=limit,
+            bar_type=bar_type,
+            bar_subclass=bar_subclass,
+            exchange=exchange,
+        )
+
+    def iter_bars(
+        self,
+        *,
+        base_asset: str,
+        quote_asset: str,
+        start: Moment | None = None,
+        end: Moment | None = None,
+        follow: bool = False,
+        bar_type: str = "time",
+        bar_subclass: str = "D",
+        exchange: str = "binance",
+    ) -> BlockingIterator[Bar]:
+        """All bars that begin from `start` on and before `end`, oldest first: each once, and none left out.
+
+            for bar in mizar.market.iter_bars(base_asset="BTC", quote_asset="USDT", bar_subclass="1H"):
+                print(bar.opened_at, bar.close)
+
+        With `follow` it goes on with each bar soon after it is over, and gives none before it is by the server's clock
+        (for bars of ticks, volume or dollars: none before the server shows it). A read that fails is made again as any
+        is; if it goes on failing beyond the deadline, `Unavailable` is raised. Then begin anew at the `time` of the
+        last bar that you have, which comes once more.
+        """
+        return BlockingIterator(
+            self._runtime,
+            self._async.iter_bars,
+            base_asset=base_asset,
+            quote_asset=quote_asset,
+            start=start,
+            end=end,
+            follow=follow,
+            bar_type=bar_type,
+            bar_subclass=bar_subclass,
+            exchange=exchange,
+        )
+
+    def price(self, *, base_asset: str, quote_asset: str, exchange: str = "binance", max_age: float = 300) -> Decimal:
+        """The last price that is known: the close of the last minute that is over, exact, in the quote asset.
+
+        Raises `Unavailable`, which names the time, if that minute ended more than `max_age` seconds ago by the
+        server's clock, or if there is none.
+        """
+        return self._runtime.call(
+            self._async.price, base_asset=base_asset, quote_asset=quote_asset, exchange=exchange, max_age=max_age
+        )
+
+    def bars_frame(
+        self,
+        *,
+        base_asset: str,
+        quote_asset: str,
+        start: Moment | None = None,
+        end: Moment | None = None,
+        bar_type: str = "time",
+        bar_subclass: str = "D",
+        exchange: str = "binance",
+        cache: str | os.PathLike[str] | None = None,
+        backend: Backend = "pandas",
+    ) -> Any:
+        """The bars that begin from `start` on and before `end`, and are over, as a pandas or polars data frame.
+
+            frame = mizar.market.bars_frame(base_asset="BTC", quote_asset="USDT", cache="prices")
+
+        It has the fields of `Bar` as columns; `time` is the index (pandas) or the first column (polars), zoned, UTC.
+        Prices and volumes are floats there. `cache` is a folder, made if there is none, that keeps what was read: then
+        only what is missing is asked for. Several processes may use it; each server has its own part of it, a local
+        venue one for each key. Needs the extra `frames` (polars by itself for "polars").
+        """
+        return self._runtime.call(
+            self._async.bars_frame,
+            base_asset=base_asset,
+            quote_asset=quote_asset,
+            start=start,
+            end=end,
+            bar_type=bar_type,
+            bar_subclass=bar_subclass,
+            exchange=exchange,
+            cache=cache,
+            backend=backend,
+        )
+
+
+class Dca:
+    """The DCA bots of this key, as `mizar.dca`.
+
+        position = mizar.dca.get_position(bot_id=1, base_asset="BTC", quote_asset="USDT")
+
+    Assets are named as in "BTC" and "USDT"; `side` is "long" or "short", for bots that trade both sides of a pair. A
+    command is passed on to the bot's subscriptions and answered before anything is done. It is sent once: after
+    `OutcomeUnknown` do not repeat it, but look at what `get_position` says. Raises `InvalidInput` for a value that
+    can't be right, before anything is sent.
+    """
+
+    def __init__(self, group: AsyncDca, runtime: Runtime) -> None:
+        self._async, self._runtime = group, runtime
+
+    def get_position(
+        self, *, bot_id: int, base_asset: str, quote_asset: str, side: Side | None = None
+    ) -> DcaPosition | None:
+        """The open position of a pair with its orders, None where the server shows none.
+
+        A server may also answer that there is none by 404: then it raises `NotFound`.
+        """
+        return self._runtime.call(
+            self._async.get_position, bot_id=bot_id, base_asset=base_asset, quote_asset=quote_asset, side=side
+        )
+
+    def safety_orders(
+        self, *, bot_id: int, base_asset: str, quote_asset: str, side: Side | None = None
+    ) -> list[DcaOrder]:
+        """All safety orders of a pair, the filled ones too, whose status is "closed"."""
+        return self._runtime.call(
+            self._async.safety_orders, bot_id=bot_id, base_asset=base_asset, quote_asset=quote_asset, side=side
+        )
+
+    def active_safety_orders(
+        self, *, bot_id: int, base_asset: str, quote_asset: str, side: Side | None = None
+    ) -> list[DcaOrder]:
+        """The safety orders of a pair that rest at the exchange."""
+        return self._runtime.call(
+            self._async.active_safety_orders, bot_id=bot_id, base_asset=base_asset, quote_asset=quote_asset, side=side
+        )
+
+    def inactive_safety_orders(
+        self, *, bot_id: int, base_asset: str, quote_asset: str, side: Side | None = None
+    ) -> list[DcaOrder]:
+        """The safety orders of a pair that rest no more."""
+        return self._runtime.call(
+            self._async.inactive_safety_orders, bot_id=bot_id, base_asset=base_asset, quote_asset=quote_asset, side=side
+        )
+
+    def take_profit_orders(
+        self, *, bot_id: int, base_asset: str, quote_asset: str, side: Side | None = None
+    ) -> list[DcaOrder]:
+        """The take profit orders of the open position: the current one first, then those that it replaced."""
+        return self._runtime.call(
+            self._async.take_profit_orders, bot_id=bot_id, base_asset=base_asset, quote_asset=quote_asset, side=side
+        )
+
+    def settings(self) -> list[DcaSettings]:
+        """The settings of every bot of this key."""
+        return self._runtime.call(self._async.settings)
+
+    def subscription_positions(self, *, subscription_id: int, bot_id: int) -> list[DcaPosition]:
+        """The open positions of one subscription to a bot."""
+        return self._runtime.call(self._async.subscription_positions, subscription_id=subscription_id, bot_id=bot_id)
+
+    def open_position(
+        self,
+        *,
+        bot_id: int,
+        base_asset: str,
+        quote_asset: str,
+        side: Side | None = None,
+        take_profit: Ratio | None = None,
+        stop_loss: Ratio | None = None,
+        position_size: Size | None = None,
+        open_order_price: Size | None = None,
+        open_position_expiration: int | None = None,
+        delay: int | None = None,
+    ) -> Submitted:
+        """Have a bot open a position.
+
+            mizar.dca.open_position(
+                bot_id=1, base_asset="BTC", quote_asset="USDT", take_profit=Ratio.percent("1.5")
+            )
+
+        `take_profit` and `stop_loss` (below 100 percent) take the place of the bot's own. `position_size` is a share of
+        the bot's, more than 0 and at most 1. With `open_order_price`, in the quote asset, it rests at that price, for
+        `open_position_expiration` seconds (by default of the server 300). `delay` is in seconds.
+        """
+        return self._runtime.call(
+            self._async.open_position,
+            bot_id=bot_id,
+            base_asset=base_asset,
+            quote_asset=quote_asset,
+            side=side,
+            take_profit=take_profit,
+            stop_loss=stop_loss,
+            position_size=position_size,
+            open_order_price=open_order_price,
+            open_position_expiration=open_position_expiration,
+            delay=delay,
+        )
+
+    def close_position(
+        self, *, bot_id: int, base_asset: str, quote_asset: str, side: Side | None = None, delay: int | None = None
+    ) -> Submitted:
+        """Have a bot close the position of a pair at market, after `delay` seconds."""
+        return self._runtime.call(
+            self._async.close_position,
+            bot_id=bot_id,
+            base_asset=base_asset,
+            quote_asset=quote_asset,
+            side=side,
+            delay=delay,
+        )
+
+    def close_all_positions(self, *, bot_id: int) -> Submitted:
+        """Have a bot close all its positions; it goes on opening new ones."""
+        return self._runtime.call(self._async.close_all_positions, bot_id=bot_id)
+
+    def stop_and_close_all(self, *, bot_id: int) -> Submitted:
+        """Stop a bot, and have it close all its positions."""
+        return self._runtime.call(self._async.stop_and_close_all, bot_id=bot_id)
+
+    def shift_safety_orders(
+        self, *, bot_id: int, base_asset: str, quote_asset: str, start_price: Size, side: Side | None = None
+    ) -> Submitted:
+        """Have the safety orders of a pair begin at another price, in the quote asset."""
+        return self._runtime.call(
+            self._async.shift_safety_orders,
+            bot_id=bot_id,
+            base_asset=base_asset,
+            quote_asset=quote_asset,
+            start_price=start_price,
+            side=side,
+        )
+
+    def edit_take_profit(
+        self, *, bot_id: int, base_asset: str, quote_asset: str, side: Side | None, take_profit: Ratio
+    ) -> Submitted:
+        """Give an open position another take profit; `side` may be None for a bot of one side."""
+        return self._runtime.call(
+            self._async.edit_take_profit,
+            bot_id=bot_id,
+            base_asset=base_asset,
+            quote_asset=quote_asset,
+            side=side,
+            take_profit=take_profit,
+        )
+
+    def add_funds(
+        self,
+        *,
+        bot_id: int,
+        base_asset: str,
+        quote_asset: str,
+        size: Size,
+        side: Side | None = None,
+        delay: int | None = None,
+    ) -> Submitted:
+        """Have a bot buy more for an open position, after `delay` seconds.
+
+        `size` is more than 0, in the server's own measure, which is not documented: try it with little.
+        """
+        return self._runtime.call(
+            self._async.add_funds,
+            bot_id=bot_id,
+            base_asset=base_asset,
+            quote_asset=quote_asset,
+            size=size,
+            side=side,
+            delay=delay,
+        )
+
+
+class TradingView:
+    """The commands that alerts of TradingView send, as `mizar.tradingview`.
+
+        text = mizar.tradingview.alert_text(
+            action="open-position", strategy_id=1, base_asset="BTC", quote_asset="USDT", is_long=True
+        )
+
+    Parameters and results of the commands are those of the calls of the same names. A command is sent once, and the
+    client does not look for what became of it: after `OutcomeUnknown` do not repeat it, but look. What it opens belongs
+    to no call: it is reported as unclaimed, and an open of the same pair, side and size that is in doubt may take it
+    for its own; the door that `flatten` shuts does not hold it back. Raises `InvalidInput` before anything is sent.
+    """
+
+    def __init__(self, group: AsyncTradingView, runtime: Runtime) -> None:
+        self._async, self._runtime = group, runtime
+
+    def alert_text(
+        self,
+        *,
+        action: str,
+        strategy_id: int | None = None,
+        bot_id: int | None = None,
+        position_id: int | None = None,
+        base_asset: str | None = None,
+        quote_asset: str | None = None,
+        size: Size | None = None,
+        is_long: bool | None = None,
+        side: Side | None = None,
+        take_profit: Ratio | None = None,
+        stop_loss: Ratio | None = None,
+        position_size: Size | None = None,
+        open_order_price: Size | None = None,
+        open_position_expiration: int | None = None,
+    ) -> str:
+        """The JSON for the message box of an alert at TradingView, with `<API KEY>` where the key goes.
+
+        `action` is "open-position", "close-position" or "close-all-positions", for a bot also
+        "stop-bot-and-close-all-positions". With `bot_id` it is a command to a DCA bot, whose alert goes to
+        `dca-bots/trading-view/execute-command`, otherwise to a strategy, and to `trading-view/execute-command`. The
+        other parameters are those of the command.
+        """
+        return self._async.alert_text(
+            action=action,
+            strategy_id=strategy_id,
+            bot_id=bot_id,
+            position_id=position_id,
+            base_asset=base_asset,
+            quote_asset=quote_asset,
+            size=size,
+            is_long=is_long,
+            side=side,
+            take_profit=take_profit,
+            stop_loss=stop_loss,
+            position_size=position_size,
+            open_order_price=open_order_price,
+            open_position_expiration=open_position_expiration,
+        )
+
+    def open_position(
+        self, *, strategy_id: int, base_asset: str, quote_asset: str, size: Size = 1, is_long: bool
+    ) -> Position:
+        """Open one position by a command, and return it as the server recorded it."""
+        return self._runtime.call(
+            self._async.open_position,
+            strategy_id=strategy_id,
+            base_asset=base_asset,
+            quote_asset=quote_asset,
+            size=size,
+            is_long=is_long,
+        )
+
+    def close_position(self, *, position_id: int) -> ClosedPosition:
+        """Close one position by a command, and return it as the server recorded it."""
+        return self._runtime.call(self._async.close_position, position_id=position_id)
+
+    def close_all_positions(
+        self, *, strategy_id: int, base_asset: str | None = None, quote_asset: str | None = None
+    ) -> list[ClosedPosition]:
+        """Close all open positions of a strategy, or those of one pair, by a command."""
+        return self._runtime.call(
+            self._async.close_all_positions, strategy_id=strategy_id, base_asset=base_asset, quote_asset=quote_asset
+        )
+
+    def dca_open_position(
+        self,
+        *,
+        bot_id: int,
+        base_asset: str,
+        quote_asset: str,
+        side: Side | None = None,
+        take_profit: Ratio | None = None,
+        stop_loss: Ratio | None = None,
+        position_size: Size | None = None,
+        open_order_price: Size | None = None,
+        open_position_expiration: int | None = None,
+    ) -> Submitted:
+        """Have a bot open a position, by a command; the parameters are those of `dca.open_position`."""
+        return self._runtime.call(
+            self._async.dca_open_position,
+            bot_id=bot_id,
+            base_asset=base_asset,
+            quote_asset=quote_asset,
+            side=side,
+            take_profit=take_profit,
+            stop_loss=stop_loss,
+            position_size=position_size,
+            open_order_price=open_order_price,
+            open_position_expiration=open_position_expiration,
+        )
+
+    def dca_close_position(
+        self, *, bot_id: int, base_asset: str, quote_asset: str, side: Side | None = None
+    ) -> Submitted:
+        """Have a bot close the position of a pair, by a command."""
+        return self._runtime.call(
+            self._async.dca_close_position, bot_id=bot_id, base_asset=base_asset, quote_asset=quote_asset, side=side
+        )
+
+    def dca_close_all_positions(self, *, bot_id: int) -> Submitted:
+        """Have a bot close all its positions, by a command; it goes on opening new ones."""
+        return self._runtime.call(self._async.dca_close_all_positions, bot_id=bot_id)
+
+    def dca_stop_and_close_all(self, *, bot_id: int) -> Submitted:
+        """Stop a bot, and have it close all its positions, by a command."""
+        return self._runtime.call(self._async.dca_stop_and_close_all, bot_id=bot_id)
+
+
+class Hosted:
+    """Strategies that Mizar runs, as `mizar.hosted`."""
+
+    def __init__(self, group: AsyncHosted, runtime: Runtime) -> None:
+        self._async, self._runtime = group, runtime
+
+    def save_strategy(self, strategy: bytes, *, info: Mapping[str, Any], source: str = "") -> Publication:
+        """Publish a strategy: the bytes of a pickle, which nothing here makes or reads.
+
+            mizar.hosted.save_strategy(dill.dumps(strategy), info={"strategy_signal_name": "Momentum"})
+
+        `info` is what JSON can hold, `source` the text of the strategy's source. The pickle may have 200 MB as base64
+        text, the source 2 MB of UTF-8, a MB being 1,000,000 bytes; time-out and deadline are longer by a second for
+        each. It is sent once: after `OutcomeUnknown` look at your strategies at Mizar before you publish it again.
+        Raises `InvalidInput` before anything is sent.
+        """
+        return self._runtime.call(self._async.save_strategy, strategy, info=info, source=source)
 
 
 class Mizar:
@@ -91,30 +567,32 @@ class Mizar:
         order_id_days: float = 30.0,
     ) -> None:
         check_maker(http_client)
-        self._async = AsyncMizar(
-            api_key,
-            api_url=api_url,
-            timeout=timeout,
-            deadline=deadline,
-            max_retries=max_retries,
-            settle_time=settle_time,
-            listing_lag=listing_lag,
-            others_close=others_close,
-            resend_absent=resend_absent,
-            grace=grace,
-            requests_per_second=requests_per_second,
-            requests_per_minute=requests_per_minute,
-            on_unclaimed=on_unclaimed,
-            verify=verify,
-            http_client=http_client,
-            transport=transport,
-            clock=clock,
-            rng=rng,
-            journal=journal,
-            journal_days=journal_days,
-            order_id_days=order_id_days,
+        self._use(
+            AsyncMizar(
+                api_key,
+                api_url=api_url,
+                timeout=timeout,
+                deadline=deadline,
+                max_retries=max_retries,
+                settle_time=settle_time,
+                listing_lag=listing_lag,
+                others_close=others_close,
+                resend_absent=resend_absent,
+                grace=grace,
+                requests_per_second=requests_per_second,
+                requests_per_minute=requests_per_minute,
+                on_unclaimed=on_unclaimed,
+                verify=verify,
+                http_client=http_client,
+                transport=transport,
+                clock=clock,
+                rng=rng,
+                journal=journal,
+                journal_days=journal_days,
+                order_id_days=order_id_days,
+            ),
+            Runtime(),
         )
-        self._runtime = Runtime()
 
     @classmethod
     def paper(
@@ -125,6 +603,10 @@ class Mizar:
         speed: float = 1.0,
         seed: int = 0,
         spread: float = 0.02,
+        volume_in: Literal["base", "quote"] = "base",
+        tick_bars: int | None = None,
+        volume_bars: Size | None = None,
+        dollar_bars: Size | None = None,
     ) -> Self:
         """A client of a paper venue of its own inside this process: nothing to start, no port, no account.
 
@@ -133,9 +615,24 @@ class Mizar:
 
         Prices are simulated from `seed`, or replayed from the CSV file `prices` (of `pair`, by default taken from the
         file's name) `speed` times as fast as they were. `spread` is in percent of the price; fills are worse by half
-        of it. Needs the extra `paper`. Raises `InvalidInput` for a file that can't be replayed.
+        of it. `volume_in` says what the volume of the file's candles is counted in. Of a file of trades there are bars
+        of `tick_bars` trades, of `volume_bars` in base and of `dollar_bars` in quote asset. Needs the extra `paper`.
+        Raises `InvalidInput` for a file that can't be replayed.
         """
-        return cls._around(AsyncMizar.paper(prices=prices, pair=pair, speed=speed, seed=seed, spread=spread), Runtime())
+        return cls._around(
+            AsyncMizar.paper(
+                prices=prices,
+                pair=pair,
+                speed=speed,
+                seed=seed,
+                spread=spread,
+                volume_in=volume_in,
+                tick_bars=tick_bars,
+                volume_bars=volume_bars,
+                dollar_bars=dollar_bars,
+            ),
+            Runtime(),
+        )
 
     def with_options(
         self,
@@ -445,8 +942,15 @@ class Mizar:
     @classmethod
     def _around(cls, client: AsyncMizar, runtime: Runtime) -> Self:
         mizar = cls.__new__(cls)
-        mizar._async, mizar._runtime = client, runtime
+        mizar._use(client, runtime)
         return mizar
+
+    def _use(self, client: AsyncMizar, runtime: Runtime) -> None:
+        self._async, self._runtime = client, runtime
+        self.market = Market(client.market, runtime)
+        self.dca = Dca(client.dca, runtime)
+        self.tradingview = TradingView(client.tradingview, runtime)
+        self.hosted = Hosted(client.hosted, runtime)
 
     def close(self) -> None:
         """Close the connections; every call after it ends as `NotSent`. To forget it is harmless.

@@ -69,15 +69,27 @@ _MACHINERY: Final = frozenset({"mizar_sync", "mizar_async", "anyio", "asyncio", 
 # The calls that only ask, by name: one that is cut short has changed nothing.
 READS: Final = frozenset(
     {
+        "active_safety_orders",
+        "bar_types",
+        "bars",
+        "bars_frame",
         "get_all_open_positions",
         "get_all_self_hosted_strategies_info",
         "get_exchanges",
+        "get_position",
         "get_symbols",
+        "inactive_safety_orders",
+        "iter_bars",
         "ping",
+        "price",
         "reconcile",
         "recover",
         "resolve",
+        "safety_orders",
         "server_time",
+        "settings",
+        "subscription_positions",
+        "take_profit_orders",
     }
 )
 

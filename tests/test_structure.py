@@ -27,7 +27,11 @@ ORDER = [
     "replay.loop",
     "_api.checks",
     "_api.documented",
+    "_api.ratio",
     "_api.trading",
+    "_api.market",
+    "_api.dca",
+    "_api.hosted",
     "_api.endpoints",
     "_api.exchange",
     "_api.meaning",
@@ -95,21 +99,34 @@ ORDER = [
     "_writes.bulk",
     "_writes.doubts",
     "_writes.recovering",
+    "_groups.walking",
+    "_groups.following",
+    "_groups.frames",
+    "_groups.bar_cache",
+    "_groups.market",
+    "_groups.dca",
+    "_groups.tradingview",
+    "_groups.hosted",
     "_client",
     "mizar_async",
     "paper.rules",
     "paper.keys",
+    "paper.bars",
     "paper.feeds.feed",
     "paper.feeds.simulated",
-    "paper.feeds.bars",
+    "paper.feeds.recording",
     "paper.feeds.recorded",
     "paper.feeds",
     "paper.store.tables",
     "paper.store.store",
     "paper.store",
+    "paper.market",
     "paper.venue",
     "paper.http.schema",
     "paper.http.bodies",
+    "paper.http.answers",
+    "paper.http.commands",
+    "paper.http.hosted",
     "paper.http.app",
     "paper.http.server",
     "paper.http",
@@ -138,6 +155,8 @@ HOMES = {
     "tenacity": {"_wire.retries"},
     "sqlalchemy": {"paper.store"},
     "fastapi": {"paper.http"},
+    "narwhals": {"_groups.frames"},
+    "pyarrow": {"_groups.frames", "_groups.bar_cache"},
 }
 
 
@@ -219,6 +238,16 @@ def test_the_client_has_no_more_public_methods_than_can_be_read_in_one_go() -> N
     assert len(public) <= 28
 
 
+def test_a_group_of_calls_stands_on_the_channel_and_the_options_alone() -> None:
+    for path in (PACKAGE / "_groups").glob("*.py"):
+        outside = {module.split(".")[0] for module in imported(path) if not module.startswith("_groups")}
+        assert outside <= {"errors", "_clock", "_options", "_api", "_wire"}, path
+    for name in ("AsyncMarket", "AsyncDca", "AsyncTradingView", "AsyncHosted"):
+        group = getattr(mizar_async, name)
+        assert list(inspect.signature(group).parameters) == ["channel", "options"]
+        assert len([call for call in vars(group) if not call.startswith("_")]) <= 16
+
+
 def test_no_other_class_has_more_than_twenty_public_methods() -> None:
     for path in PACKAGE.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
@@ -228,8 +257,9 @@ def test_no_other_class_has_more_than_twenty_public_methods() -> None:
 
 
 def test_the_public_names_are_a_list_and_both_packages_share_them() -> None:
-    both = set(mizar_async.__all__) - {"AsyncMizar"}
-    assert both == set(mizar_sync.__all__) - {"Mizar"}
+    clients = {name for name in mizar_async.__all__ if name.startswith("Async")}
+    both = set(mizar_async.__all__) - clients
+    assert both == set(mizar_sync.__all__) - {name.removeprefix("Async") for name in clients}
     for name in both:
         assert getattr(mizar_sync, name) is getattr(mizar_async, name)
     assert mizar.__all__ == ["Mizar", "MizarAPIException"]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import InvalidInput
 
@@ -13,6 +14,13 @@ if TYPE_CHECKING:
     from attrs import Attribute
 
 Size = int | float | Decimal
+Moment = int | datetime
+"""Milliseconds since the epoch, UTC, or a datetime with a zone."""
+
+# Numbers are written out in full: of one that is beyond these, nobody could read the digits.
+_MOST_DIGITS: Final = 400
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_LAST_MOMENT: Final = 10**15
 
 
 def refuse(name: str, value: object, allowed: str) -> InvalidInput:
@@ -38,18 +46,59 @@ def plain(value: Any) -> Any:
     return str.__str__(value) if isinstance(value, str) else value
 
 
-def exact_size(name: str, value: object) -> Decimal:
+def number(value: object) -> Decimal:
+    """Any number as it is, exactly; NaN for what is none, and for one that nobody could write out."""
     if type(value) is Decimal:
-        size = value
+        exact = value
     elif isinstance(value, (int, float, Decimal)) and not isinstance(value, bool):
         # A float means the shortest decimal that reads back as it: 0.3, not 0.299999999999999988...
         # float(...) first, since subclasses such as numpy's have another repr.
-        size = Decimal(repr(float(value))) if isinstance(value, float) else Decimal(value)
+        exact = Decimal(repr(float(value))) if isinstance(value, float) else Decimal(value)
     else:
-        size = Decimal("NaN")
+        return Decimal("NaN")
+    if not exact.is_finite():
+        return Decimal("NaN")
+    digits, exponent = exact.as_tuple()[1:]
+    return exact if max(exact.adjusted(), -int(exponent), len(digits)) < _MOST_DIGITS else Decimal("NaN")
+
+
+def exact_size(name: str, value: object) -> Decimal:
+    size = number(value)
     if not (size.is_finite() and 0 < size <= 1):
         raise refuse(name, value, "it must be a finite number, more than 0 and at most 1")
     return size
+
+
+def exact_amount(name: str, value: object) -> Decimal:
+    """A size that may be above 1, or a price."""
+    amount = number(value)
+    if not (amount.is_finite() and amount > 0):
+        raise refuse(name, value, "it must be a finite number, more than 0")
+    return amount
+
+
+def whole_seconds(name: str, value: object) -> int:
+    seconds = number(value)
+    if not (seconds.is_finite() and seconds >= 0 and seconds == seconds.to_integral_value()):
+        raise refuse(name, value, "it must be a whole number of seconds, 0 or more")
+    return int(seconds)
+
+
+def milliseconds(name: str, value: object) -> int:
+    """A time since the epoch: the first whole millisecond that is not before it."""
+    if isinstance(value, datetime) and value.tzinfo is not None:
+        value = -((_EPOCH - value) // timedelta(milliseconds=1))
+    try:
+        moment = operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        moment = -1
+    if isinstance(value, bool) or not 0 <= moment < _LAST_MOMENT:
+        raise refuse(
+            name,
+            value,
+            "it must be milliseconds since the epoch, or a datetime with a zone: datetime(2026, 1, 1, tzinfo=UTC)",
+        )
+    return moment
 
 
 def strategy_id(value: object) -> int:

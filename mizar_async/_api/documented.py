@@ -22,10 +22,38 @@ OFF_THE_WIRE: Final = {_OFF_THE_WIRE: True}
 """The metadata of a field of a request that is the client's own business."""
 
 
+_FURTHER: Final = "further"
+
+FURTHER: Final = {_FURTHER: True}
+"""The metadata of a field that holds further parameters, by their names."""
+
+_WIRE_NAME: Final = "wire name"
+
+
+def on_the_wire_as(name: str) -> dict[str, Any]:
+    """The metadata of a field of a request that has another name on the wire."""
+    return {_WIRE_NAME: name}
+
+
+def wire_name(field: attrs.Attribute[Any]) -> str:
+    """What a field is called on the wire."""
+    name: str = field.metadata.get(_WIRE_NAME, field.name)
+    return name
+
+
+def further_parameters(ask: Any) -> dict[str, Any]:
+    """What a request was given beyond its own parameters."""
+    found: dict[str, Any] = {}
+    for field in attrs.fields(type(ask)):
+        if _FURTHER in field.metadata:
+            found.update(getattr(ask, field.name))
+    return found
+
+
 @functools.cache
 def on_the_wire(model: Any) -> tuple[attrs.Attribute[Any], ...]:
     """The fields of a model that the server is told."""
-    return tuple(field for field in attrs.fields(model) if _OFF_THE_WIRE not in field.metadata)
+    return tuple(field for field in attrs.fields(model) if not {_OFF_THE_WIRE, _FURTHER} & field.metadata.keys())
 
 
 def written(way: Callable[[Any], object]) -> dict[str, Any]:
@@ -44,6 +72,11 @@ def twelve_decimals(price: Decimal | None) -> str | None:
         return None
     whole, _, fraction = format(price, "f").partition(".")
     return f"{whole}.{fraction:0<12}"
+
+
+def as_float(number: Decimal | None) -> float | None:
+    """A number as JSON shows it."""
+    return None if number is None else float(number)
 
 
 class Documented:

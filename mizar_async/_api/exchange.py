@@ -12,7 +12,10 @@ class Request:
     method: str
     path: str
     """Path below the API's address, with its query."""
-    body: bytes | None
+    body: bytes | None = attrs.field(repr=lambda body: "None" if body is None else f"{len(body)} bytes")
+    content_type: str = "application/json"
+    key_in_body: bool = False
+    """Whether the key belongs into its JSON, as `api_key`, and no header."""
 
 
 @attrs.frozen

@@ -37,13 +37,18 @@ def _facts(endpoint: Endpoint[Any], attempts: int) -> dict[str, Any]:
     return {"method": endpoint.method, "path": endpoint.path, "attempts": attempts}
 
 
+def _doubt(endpoint: Endpoint[Any]) -> str:
+    told = "" if endpoint.told_by is None else f": {endpoint.told_by} tells"
+    return f"the server may have acted all the same{told}"
+
+
 def unanswered(endpoint: Endpoint[Any], result: NoAnswer, attempts: int) -> errors.MizarError:
     facts = _facts(endpoint, attempts)
     if endpoint.repeat is Repeat.HARMLESS:
         return errors.Unavailable(f"{endpoint.path}: {result.reason}", **facts)
     if not result.sent:
         return errors.NotSent(f"{endpoint.path} was not sent: {result.reason}", **facts)
-    return errors.OutcomeUnknown(f"{endpoint.path}: {result.reason}; the server may have acted all the same", **facts)
+    return errors.OutcomeUnknown(f"{endpoint.path}: {result.reason}; {_doubt(endpoint)}", **facts)
 
 
 def declined(endpoint: Endpoint[Any], answer: Answer, now: int, attempts: int) -> errors.MizarError:
@@ -63,7 +68,7 @@ def declined(endpoint: Endpoint[Any], answer: Answer, now: int, attempts: int) -
         return kind(message, answer=body, **facts)
     if reading:
         return errors.Unavailable(message + hint, retry_after=pause, **facts)
-    return errors.OutcomeUnknown(f"{message}; the server may have acted all the same", **facts)
+    return errors.OutcomeUnknown(f"{message}; {_doubt(endpoint)}", **facts)
 
 
 def unreadable(
@@ -85,7 +90,7 @@ def foreign(endpoint: Endpoint[Any], answer: Answer, why: str, attempts: int) ->
     message = f"{endpoint.path} was answered {answer.status} with something that is not the API's ({why})"
     if endpoint.repeat is Repeat.HARMLESS:
         return errors.Unavailable(message, **facts)
-    return errors.OutcomeUnknown(f"{message}; the server may have acted all the same", **facts)
+    return errors.OutcomeUnknown(f"{message}; {_doubt(endpoint)}", **facts)
 
 
 def _is_json(content_type: str) -> bool:

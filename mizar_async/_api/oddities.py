@@ -6,17 +6,25 @@ Ids as text, text where a number belongs, a price that is none, a lone backtick 
 from __future__ import annotations
 
 import functools
+import json
 import math
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from .dca import DcaOrder, DcaPosition, DcaSettings
+from .market import Bar
+from .ratio import Ratio
 from .trading import Symbol
 
 if TYPE_CHECKING:
     from cattrs import Converter
 
 T = TypeVar("T")
+
+ONLY_HERE: Final = frozenset({Symbol, DcaPosition, DcaSettings})
+"""What is always read here: one call's symbols have `market` for `markets`, and ratios are this module's business."""
 
 
 def _whole(value: object) -> int:
@@ -53,6 +61,25 @@ def _string(value: object) -> str:
     return value
 
 
+def _id(value: object) -> str:
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else _string(value)
+
+
+def _finite(value: object) -> Decimal:
+    number = _decimal(value)
+    if not number.is_finite():
+        raise ValueError(f"{value!r} is no finite number")
+    return number
+
+
+def _milliseconds(value: object) -> int:
+    if isinstance(value, str) and ":" in value:
+        moment = datetime.fromisoformat(value)
+        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
+    return _whole(value)
+
+
 def _or_none(convert: Callable[[object], T]) -> Callable[[object, object], T | None]:
     def lenient(value: object, _: object) -> T | None:
         try:
@@ -77,7 +104,6 @@ def _strict(convert: Callable[[object], T]) -> Callable[[object, object], T]:
 def converter() -> Converter:
     # Imported by the first odd answer: most programs never need it.
     from cattrs import Converter
-    from cattrs.gen import make_dict_structure_fn
 
     reader = Converter(detailed_validation=False)
     reader.register_structure_hook(int, _strict(_whole))
@@ -85,14 +111,35 @@ def converter() -> Converter:
     reader.register_structure_hook(bool, _strict(_boolean))
     reader.register_structure_hook(str, _strict(_string))
     reader.register_structure_hook(int | None, _or_none(_whole))
-    reader.register_structure_hook(Decimal | None, _or_none(_decimal))
-
-    plain_symbol = make_dict_structure_fn(Symbol, reader)
-
-    def symbol(value: Any, kind: Any) -> Symbol:
-        if isinstance(value, dict) and "markets" not in value and isinstance(value.get("market"), str):
-            value = value | {"markets": [value["market"]]}
-        return plain_symbol(value, kind)
-
-    reader.register_structure_hook(Symbol, symbol)
+    reader.register_structure_hook(Decimal | None, _or_none(_finite))
+    reader.register_structure_hook(Ratio | None, _or_none(lambda value: Ratio.fraction(_finite(value))))
+    _register(reader, Symbol, _with_markets)
+    _register(reader, Bar, lambda value: value | {"time": _milliseconds(value["time"])})
+    _register(reader, DcaOrder, lambda value: value | {"id": _id(value["id"])})
+    _register(reader, DcaSettings, _of_bot)
     return reader
+
+
+def _register(reader: Converter, model: type[T], mended: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+    """Read objects of a model from what `mended` makes of them."""
+    from cattrs.gen import make_dict_structure_fn
+
+    plain = make_dict_structure_fn(model, reader)
+
+    def structure(value: Any, kind: Any) -> T:
+        return plain(mended(value) if isinstance(value, dict) else value, kind)
+
+    reader.register_structure_hook(model, structure)
+
+
+def _with_markets(value: dict[str, Any]) -> dict[str, Any]:
+    if "markets" not in value and isinstance(value.get("market"), str):
+        return value | {"markets": [value["market"]]}
+    return value
+
+
+def _of_bot(value: dict[str, Any]) -> dict[str, Any]:
+    said = json.loads(json.dumps(value, default=float))  # as the JSON has it
+    # In percent, where a position's is a fraction.
+    profit = _or_none(lambda number: Ratio.percent(_finite(number)).as_fraction)(value.get("take_profit"), None)
+    return value | {"bot_id": value["strategy_id"], "take_profit": profit, "said": said}

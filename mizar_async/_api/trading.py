@@ -135,7 +135,7 @@ def usable_price(price: Decimal | None) -> Decimal | None:
     return price if price is not None and price.is_finite() and LEAST_PRICE <= price < BEYOND_PRICES else None
 
 
-def _time(timestamp: int | None) -> datetime | None:
+def utc(timestamp: int | None) -> datetime | None:
     if timestamp is None:
         return None
     try:  # through whole milliseconds: a float of seconds would not be exact
@@ -171,7 +171,7 @@ class Position(Documented):
     @property
     def opened_at(self) -> datetime | None:
         """When it was opened, UTC, timezone-aware."""
-        return _time(self.open_timestamp)
+        return utc(self.open_timestamp)
 
 
 @attrs.frozen
@@ -184,7 +184,7 @@ class ClosedPosition(Position):
     @property
     def closed_at(self) -> datetime | None:
         """When it was closed, UTC, timezone-aware."""
-        return _time(self.close_timestamp)
+        return utc(self.close_timestamp)
 
     @property
     def held_for(self) -> timedelta | None:

@@ -27,7 +27,7 @@ from .._api.exchange import Answer, NoAnswer, Request
 from .._api.meaning import unanswered
 from .._clock import Clock, loop_time, unstepped
 from .._options import Options
-from ..errors import MizarError, NotSent, RateLimited, Unavailable
+from ..errors import MizarError, NotSent, OutcomeUnknown, RateLimited, Unavailable
 from .address import Address, ApiKey
 from .heart import heart
 from .loading import load
@@ -176,9 +176,12 @@ class Channel:
 
     async def perform(self, endpoint: Endpoint[T], ask: object, options: Options, lane: Lane = Lane.OTHERS) -> T:
         """Make a call that needs no follow-up, again where that is certain to be harmless, within the deadline."""
-        request = encode(endpoint, ask)
+        return await self.ask(endpoint, encode(endpoint, ask), options, lane)
+
+    async def ask(self, endpoint: Endpoint[T], request: Request, options: Options, lane: Lane = Lane.OTHERS) -> T:
+        """The same of a request that has been written already."""
         until = await self.begin(options.deadline)
-        notes = _NoNotes[T]()
+        notes = _Alone[T]()
 
         async def attempt(attempts: int) -> T:
             try:
@@ -193,7 +196,12 @@ class Channel:
                 f"{endpoint.path}: {unsent}", method=endpoint.method, path=endpoint.path, attempts=unsent.attempts
             )
 
-        return await repeated(attempt, again=is_harmless, options=options, until=until, rng=self.rng)
+        try:
+            return await repeated(attempt, again=is_harmless, options=options, until=until, rng=self.rng)
+        except asyncio.CancelledError:
+            if isinstance(notes.last, OutcomeUnknown):  # which nobody is told otherwise
+                log.warning("a call was cancelled, and its outcome is unknown: %s", notes.last)
+            raise
 
     async def aclose(self) -> None:
         self.closed = True
@@ -307,15 +315,17 @@ class _Exchange(Generic[T]):
         return failure
 
 
-class _NoNotes(Attempt[T]):
-    """Of a call whose attempts leave nothing to be found out."""
+class _Alone(Attempt[T]):
+    """Of a call that leaves nothing for the client to find out."""
 
     is_prompt = False
+    last: T | MizarError | None = None
 
     def leaving(self, attempts: int, at: float, timeout: float) -> None:
-        pass
+        self.last = None
 
     def ended(self, result: T | MizarError, at: float) -> T | MizarError:
+        self.last = result
         return result
 
     def told(self) -> None:

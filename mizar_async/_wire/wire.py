@@ -14,6 +14,7 @@ from typing import Any, Final, Protocol
 import anyio
 import httpx
 
+from .._api.codec import with_key
 from .._api.exchange import Answer, NoAnswer, Request
 from .._version import installed_version
 from ..errors import MizarError
@@ -63,8 +64,8 @@ class Wire:
             (b"Accept", b"application/json"),
             (b"Accept-Encoding", b"gzip, deflate"),
             (b"User-Agent", f"mizar-python/{installed_version()}".encode()),
-            (b"mizar-api-key", key.reveal().encode("ascii")),
         )
+        self._key = key
         self._clients = clients_for(address.url, verify, transport, http_client)
         # A bulk of ten thousand closes has one address and three lengths of body: what is ready is not built again.
         self._url = functools.lru_cache(maxsize=1024)(base.join)
@@ -94,8 +95,9 @@ class Wire:
         try:
             client = self._clients.here() or await self._clients.of_this_loop()
             if isinstance(client, LeanClient) and client.is_direct:
-                body = request.body
-                ready = self._ready(request.method, request.path, None if body is None else len(body))
+                body = self._body(request)
+                length = None if body is None else len(body)
+                ready = self._ready(request.method, request.path, length, request.content_type, request.key_in_body)
                 extensions = _extensions(timeout)
                 extensions[MAY_LEAVE] = departure.may_leave
                 response = await client.send(ready.filled(body or b"", extensions))
@@ -140,22 +142,30 @@ class Wire:
         raise httpx.ConnectError(reason)
 
     def _built(self, request: Request, timeout: float, client: httpx.AsyncClient) -> httpx.Request:
-        headers = self._headers(None if request.body is None else len(request.body))
+        body = self._body(request)
+        headers = self._headers(None if body is None else len(body), request.content_type, request.key_in_body)
         if not isinstance(client, LeanClient):
             own = [pair for pair in client.headers.raw if pair[0].decode("latin-1") not in headers]
             headers = httpx.Headers([*headers.raw, *own])
-        body = httpx.ByteStream(request.body or b"")
         url, extensions = self._url(request.path), _extensions(timeout)
-        built = httpx.Request(request.method, url, headers=headers, stream=body, extensions=extensions)
+        stream = httpx.ByteStream(body or b"")
+        built = httpx.Request(request.method, url, headers=headers, stream=stream, extensions=extensions)
         built.read()  # so that hooks can
         return built
 
-    def _ready_for(self, method: str, path: str, length: int | None) -> Ready:
-        return Ready.made(method, self._url(path), self._headers(length))
+    def _body(self, request: Request) -> bytes | None:
+        if request.key_in_body and request.body is not None:
+            return with_key(request.body, self._key.reveal())
+        return request.body
 
-    def _headers_of(self, length: int | None) -> httpx.Headers:
-        body = () if length is None else ((b"Content-Type", b"application/json"), (b"Content-Length", b"%d" % length))
-        return httpx.Headers([*self._standing, *body])
+    def _ready_for(self, method: str, path: str, length: int | None, content_type: str, key_in_body: bool) -> Ready:
+        return Ready.made(method, self._url(path), self._headers(length, content_type, key_in_body))
+
+    def _headers_of(self, length: int | None, content_type: str, key_in_body: bool) -> httpx.Headers:
+        key = () if key_in_body else ((b"mizar-api-key", self._key.reveal().encode("ascii")),)
+        kind = (b"Content-Type", content_type.encode("ascii"))
+        body = () if length is None else (kind, (b"Content-Length", b"%d" % length))
+        return httpx.Headers([*self._standing, *key, *body])
 
     async def aclose(self) -> None:
         """Close the clients of every loop; what the user passed is the user's to close."""

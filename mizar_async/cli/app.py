@@ -32,6 +32,10 @@ Pair = Annotated[str | None, typer.Option(help="The pair of the file, if its nam
 Speed = Annotated[float, typer.Option(help="How many times as fast as real time the venue's clock runs.")]
 Seed = Annotated[int, typer.Option(help="The seed of the simulated prices.")]
 Spread = Annotated[float, typer.Option(help="Percent between buying and selling; fills are worse by half of it.")]
+VolumeIn = Annotated[str, typer.Option(help="What the volume of the file's candles is counted in: base or quote.")]
+TickBars = Annotated[int | None, typer.Option(help="Bars of so many trades, of a file of trades.")]
+VolumeBars = Annotated[float | None, typer.Option(help="Bars of so much of the base asset, of a file of trades.")]
+DollarBars = Annotated[float | None, typer.Option(help="Bars of so much of the quote asset, of a file of trades.")]
 
 
 @app.callback(invoke_without_command=True)
@@ -49,12 +53,29 @@ def paper(
     speed: Speed = 1.0,
     seed: Seed = 0,
     spread: Spread = 0.02,
+    volume_in: VolumeIn = "base",
+    tick_bars: TickBars = None,
+    volume_bars: VolumeBars = None,
+    dollar_bars: DollarBars = None,
     port: Annotated[int, typer.Option(help="The port on 127.0.0.1; 0 is a free one.", min=0, max=65535)] = 0,
     db: Annotated[Path | None, typer.Option(help="The file of the venue; a new one is a fresh venue.")] = None,
 ) -> None:
     """Run the local paper venue until Ctrl-C."""
     path = user_data_path("mizar", ensure_exists=True) / "paper.db" if db is None else db
-    run(run_paper, path, port, prices=prices, pair=pair, speed=speed, seed=seed, spread=spread)
+    run(
+        run_paper,
+        path,
+        port,
+        prices=prices,
+        pair=pair,
+        speed=speed,
+        seed=seed,
+        spread=spread,
+        volume_in=volume_in,
+        tick_bars=tick_bars,
+        volume_bars=volume_bars,
+        dollar_bars=dollar_bars,
+    )
 
 
 @app.command()

@@ -4,8 +4,10 @@
 | ---                                                        | ---    |
 | a key that is missing or unknown                           | 401    |
 | a strategy or position that is unknown, or another key's   | 404    |
+| a call that the venue does not carry out                   | 404    |
 | a position that is closed already                          | 409    |
-| an unknown exchange, market, symbol; a pair not of the strategy; a short on SPOT | 422 |
+| a source or a strategy that is too large                   | 413    |
+| an unknown exchange, market, symbol, kind of bars; a pair not of the strategy; a short on SPOT | 422 |
 
 A refusal never repeats what was sent: a body may hold an API key, and error bodies are logged.
 """
@@ -18,10 +20,15 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
+from .._api.market import WIDTHS
+
 if TYPE_CHECKING:
+    from .._api.market import OfKinds
     from .._api.trading import Exchange, OfMarket, OpenPosition, PublishStrategy, Strategy, Symbol
 
 MARKETS: Final = ("SPOT", "FUTURES")
+BAR_TYPES: Final = ("time", "tick", "volume", "dollar")
+BAR_SUBCLASSES: Final = (*WIDTHS, "dynamic")
 
 _TWELVE_DECIMALS: Final = Decimal("1e-12")
 _ROUNDED_UP: Final = Context(prec=80, rounding=ROUND_UP, Emin=-999999, Emax=999999, traps=[])
@@ -62,6 +69,14 @@ def already_closed() -> Refusal:
     return Refusal(409, "Position is already closed")
 
 
+def not_carried_out() -> Refusal:
+    return Refusal(404, "The paper venue has no DCA bots yet: this call is not carried out here")
+
+
+def too_large(what: str, limit: int) -> Refusal:
+    return Refusal(413, f"The {what} is larger than {limit:,} bytes")
+
+
 def invalid(loc: tuple[str | int, ...], msg: str, kind: str) -> Refusal:
     return Refusal(422, [Complaint(loc, msg, kind)])
 
@@ -87,6 +102,39 @@ def check_market(ask: OfMarket, exchanges: Collection[Exchange]) -> None:
         raise invalid(("query", "exchange"), "Unknown exchange", "unknown_exchange")
     if ask.market is not None and ask.market not in known[ask.exchange].markets:
         raise invalid(("query", "market"), "Unknown market of this exchange", "unknown_market")
+
+
+def check_kinds(ask: OfKinds, exchanges: Collection[Exchange], symbols: Collection[Symbol]) -> None:
+    """Refuse a question about bars of an exchange, an asset, a type or a subclass that can't be."""
+    if ask.exchange is not None and ask.exchange not in {exchange.name for exchange in exchanges}:
+        raise invalid(("query", "exchange"), "Unknown exchange", "unknown_exchange")
+    if ask.base_asset is not None and ask.base_asset not in {symbol.base_asset for symbol in symbols}:
+        raise invalid(("query", "base_asset"), "No pair has this base asset", "unknown_pair")
+    if ask.quote_asset is not None and ask.quote_asset not in {symbol.quote_asset for symbol in symbols}:
+        raise invalid(("query", "quote_asset"), "No pair has this quote asset", "unknown_pair")
+    if ask.bar_type is not None and ask.bar_type not in BAR_TYPES:
+        raise invalid(("query", "bar_type"), f"It must be one of {', '.join(BAR_TYPES)}", "unknown_bar_type")
+    if ask.bar_subclass is not None and ask.bar_subclass not in BAR_SUBCLASSES:
+        known = ", ".join(BAR_SUBCLASSES)
+        raise invalid(("query", "bar_subclass"), f"It must be one of {known}", "unknown_bar_subclass")
+
+
+def no_pair() -> Refusal:
+    return invalid(("query", "base_asset"), "This pair is not traded here", "unknown_pair")
+
+
+def no_bars() -> Refusal:
+    return invalid(("query", "bar_subclass"), "There are no bars of this type and subclass", "unknown_bars")
+
+
+def published_name(info: object) -> str:
+    """The name in what is told of a hosted strategy; refuses one without."""
+    found = info.get("strategy_signal_name") or info.get("name") if isinstance(info, dict) else None
+    if not isinstance(found, str) or not found.isprintable() or not 0 < len(found.strip()) <= 1_000:
+        raise invalid(
+            ("body", "strategy-info"), "It should be a JSON object with a strategy_signal_name or a name", "no_name"
+        )
+    return found
 
 
 def check_pair(base_asset: str, quote_asset: str, strategy: Strategy) -> None:

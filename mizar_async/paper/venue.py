@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from decimal import Decimal
 from os import PathLike
-from typing import Final
+from typing import Final, NoReturn
+
+import attrs
 
 from .._api import endpoints
+from .._api.checks import Size
+from .._api.hosted import Publication
 from .._api.trading import (
     CloseAll,
     ClosedPosition,
     ClosePosition,
-    Exchange,
     Nothing,
-    OfMarket,
     OfStrategy,
     OpenPosition,
     Position,
@@ -24,14 +26,29 @@ from .._api.trading import (
 from .._clock import Clock
 from ..errors import InvalidInput
 from . import keys, rules
-from .feeds import Feed, Replay, Simulated
+from .feeds import Feed, Replay, Simulated, VolumeIn
+from .market import Market, thresholds
 from .store import Store
+
+_DAY: Final = 86_400_000
 
 SPREAD: Final = Decimal("0.02")
 """Percent between buying and selling, half of it on each fill."""
 
 
-class Venue:
+@attrs.frozen
+class Upload:
+    """A hosted strategy as it came."""
+
+    info: str
+    told: object
+    """What the JSON of `info` says; None if it is none."""
+    source: str = attrs.field(repr=False)
+    strategy: bytes = attrs.field(repr=False)
+    """The base64 text of a pickle."""
+
+
+class Venue(Market):
     """Strategies and positions of several keys, filled at the prices of a feed.
 
         venue = Venue(Store("paper.db"), Simulated(seed=7))
@@ -39,7 +56,9 @@ class Venue:
 
     `spread` is in percent: who buys pays half of it more than the feed's price, who sells gets half of it less.
     A `clock` of another speed makes the venue's time, and with it a replay, run faster than real time; by default a
-    replay begins with its first row. Raises `InvalidInput` for a spread that is not from 0 up to, not including, 100.
+    replay begins with its first row, when the venue is first asked. Of a recording of trades there are bars of so many
+    trades (`tick_bars`), of so much of the base asset (`volume_bars`) or of the quote asset (`dollar_bars`). Raises
+    `InvalidInput` for a spread that is not from 0 up to, not including, 100, and for thresholds that can't be.
     """
 
     def __init__(
@@ -49,13 +68,15 @@ class Venue:
         *,
         clock: Clock | None = None,
         spread: Decimal | float | str = SPREAD,
+        tick_bars: int | None = None,
+        volume_bars: Size | None = None,
+        dollar_bars: Size | None = None,
     ) -> None:
         self.spread = _checked_spread(spread)
-        self.feed = Simulated() if feed is None else feed
+        feed = Simulated() if feed is None else feed
+        clock = Clock(start=feed.starts) if clock is None else clock
+        super().__init__(feed, clock, thresholds(tick_bars, volume_bars, dollar_bars, of_trades=feed.has_trades))
         self.store = Store() if store is None else store
-        self.clock = Clock(start=self.feed.starts) if clock is None else clock
-        self._exchanges = self.feed.exchanges()
-        self._symbols = {symbol.symbol: symbol for symbol in self.feed.symbols()}
 
     @classmethod
     def of(
@@ -67,15 +88,33 @@ class Venue:
         speed: float = 1.0,
         seed: int = 0,
         spread: Decimal | float | str = SPREAD,
+        volume_in: VolumeIn = "base",
+        tick_bars: int | None = None,
+        volume_bars: Size | None = None,
+        dollar_bars: Size | None = None,
     ) -> Venue:
-        """A venue from what a user says: in memory unless `db` names a file, simulated unless `prices` names one."""
+        """A venue from what a user says: in memory unless `db` names a file, simulated unless `prices` names one.
+
+        `volume_in` says what the volume of that file's candles is counted in.
+        """
         if isinstance(speed, bool) or not 0 < speed < float("inf"):
             raise InvalidInput(f"speed={speed!r} is refused: it must be a finite number, more than 0")
         if pair is not None and prices is None:
             raise InvalidInput(f"pair={pair!r} is refused: it names the pair of a file of prices, and there is none")
-        feed: Feed = Simulated(seed) if prices is None else Replay(prices, pair)
+        if volume_in != "base" and prices is None:
+            raise InvalidInput(f"volume_in={volume_in!r} is refused: it is about a file of candles, and there is none")
+        feed: Feed = Simulated(seed) if prices is None else Replay(prices, pair, volume_in)
         checked = _checked_spread(spread)  # before the file of the store is made
-        return cls(Store(db), feed, clock=Clock(speed=speed, start=feed.starts), spread=checked)
+        thresholds(tick_bars, volume_bars, dollar_bars, of_trades=feed.has_trades)
+        return cls(
+            Store(db),
+            feed,
+            clock=Clock(speed=speed, start=feed.starts),
+            spread=checked,
+            tick_bars=tick_bars,
+            volume_bars=volume_bars,
+            dollar_bars=dollar_bars,
+        )
 
     def __repr__(self) -> str:
         place = "in memory" if self.store.path is None else self.store.path.name
@@ -118,10 +157,6 @@ class Venue:
     def positions(self) -> list[Position | ClosedPosition]:
         """Everything that was ever opened here, by any key, oldest first: a `ClosedPosition` if it was closed since."""
         return self.store.positions()
-
-    def price(self, symbol: str) -> Decimal:
-        """The feed's price of a pair now, before any spread; KeyError for a pair that is not traded here."""
-        return self.feed.price(self._symbols[symbol].symbol, self.clock.now())
 
     # -- the calls -----------------------------------------------------------------------------------
 
@@ -194,18 +229,22 @@ class Venue:
         """Say that the venue is there."""
         return endpoints.Pong()
 
-    def server_time(self, _owner: None, _: Nothing) -> endpoints.ServerTime:
-        """The venue's clock."""
-        return endpoints.ServerTime(self.clock.now())
+    def publish_hosted(self, owner: int, upload: Upload) -> Publication:
+        """Store a strategy that Mizar would run. Its pickle stays unopened."""
+        name = rules.published_name(upload.told)
+        self.store.add_hosted(
+            owner,
+            name=name,
+            info=upload.info,
+            source=upload.source,
+            strategy=upload.strategy,
+            at=self.clock.now(),
+        )
+        return Publication(f"The strategy {name} has been published in Mizar")
 
-    def exchanges(self, _owner: None, _: Nothing) -> tuple[Exchange, ...]:
-        """The feed's exchanges."""
-        return self._exchanges
-
-    def symbols(self, _owner: None, ask: OfMarket) -> list[Symbol]:
-        """The feed's pairs."""
-        rules.check_market(ask, self._exchanges)
-        return [symbol for symbol in self._symbols.values() if ask.market is None or ask.market in symbol.markets]
+    def dca_bots(self, _owner: int, _: object) -> NoReturn:
+        """Say that there are no DCA bots here yet."""
+        raise rules.not_carried_out()
 
     def _strategy(self, owner: int, strategy_id: int) -> Strategy:
         found = self.store.strategy(strategy_id)

@@ -62,7 +62,7 @@ def test_every_answer_is_one_that_the_description_announces(case: schemathesis.C
 def test_an_answer_that_the_description_does_not_announce_is_caught(
     answer: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mizar_async.paper.http.app._encoded", lambda *_: answer)
+    monkeypatch.setattr("mizar_async.paper.http.answers._encoded", lambda *_: answer)
     other = schemathesis.openapi.from_asgi("/openapi.json", paper.create_app(VENUE))
     with pytest.raises(FailureGroup):
         other["/api/v1/server-time"]["GET"].Case().call_and_validate()

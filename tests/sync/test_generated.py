@@ -6,14 +6,16 @@ import importlib.util
 import inspect
 import re
 from types import ModuleType
+from typing import Any
 
 import pytest
 
-from mizar_async import AsyncMizar
-from mizar_sync import Mizar
+import mizar_async
+import mizar_sync
 
 from .scripts import ROOT
 
+ASYNC_WORDS = re.compile(r"\b(await|async|asyncio|aclose|Async\w+|mizar_async)\b")
 RENAMED = {"aclose": "close", "__aenter__": "__enter__", "__aexit__": "__exit__"}
 
 
@@ -23,7 +25,25 @@ def calls_of(client: type) -> list[str]:
     return [name for name in vars(client) if not name.startswith("_") or name in special]
 
 
-CALLS = calls_of(AsyncMizar)
+CLASSES = {
+    "AsyncMizar": "Mizar",
+    "AsyncMarket": "Market",
+    "AsyncDca": "Dca",
+    "AsyncTradingView": "TradingView",
+    "AsyncHosted": "Hosted",
+}
+CALLS = [
+    (ours, name)
+    for ours in CLASSES
+    for name in calls_of(getattr(mizar_async, ours))
+    if ours == "AsyncMizar" or name != "__init__"  # a group is made by its client
+]
+
+
+def twins(ours: str, name: str) -> tuple[Any, Any]:
+    """A call of the async class, and that of the blocking one."""
+    blocking_class = getattr(mizar_sync, CLASSES[ours])
+    return getattr(getattr(mizar_async, ours), name), getattr(blocking_class, RENAMED.get(name, name))
 
 
 def blocking(annotation: object) -> str:
@@ -53,14 +73,15 @@ def test_the_committed_client_is_the_whole_text_that_the_generator_writes() -> N
     assert (ROOT / "mizar_sync" / "_client.py").read_text(encoding="utf-8") == generator().generate()
 
 
-def test_both_clients_have_the_same_calls() -> None:
-    assert {RENAMED.get(name, name) for name in CALLS} == set(calls_of(Mizar))
+@pytest.mark.parametrize("ours", CLASSES)
+def test_both_classes_have_the_same_calls(ours: str) -> None:
+    calls = {RENAMED.get(name, name) for name in calls_of(getattr(mizar_async, ours))}
+    assert calls == set(calls_of(getattr(mizar_sync, CLASSES[ours])))
 
 
-@pytest.mark.parametrize("name", [name for name in CALLS if name != "__aexit__"])  # which is the protocol's
-def test_signature_is_the_same_but_for_what_is_awaited(name: str) -> None:
-    ours = inspect.signature(getattr(AsyncMizar, name))
-    theirs = inspect.signature(getattr(Mizar, RENAMED.get(name, name)))
+@pytest.mark.parametrize(("group", "name"), [call for call in CALLS if call[1] != "__aexit__"])  # the protocol's
+def test_signature_is_the_same_but_for_what_is_awaited(group: str, name: str) -> None:
+    ours, theirs = map(inspect.signature, twins(group, name))
     assert list(theirs.parameters) == list(ours.parameters)
     for parameter in ours.parameters.values():
         twin = theirs.parameters[parameter.name]
@@ -69,13 +90,12 @@ def test_signature_is_the_same_but_for_what_is_awaited(name: str) -> None:
     assert str(theirs.return_annotation) == blocking(ours.return_annotation)
 
 
-@pytest.mark.parametrize("name", [name for name in CALLS if not name.startswith("_")])
-def test_docstring_says_the_same_without_a_word_of_awaiting(name: str) -> None:
-    ours = inspect.getdoc(getattr(AsyncMizar, name))
-    theirs = inspect.getdoc(getattr(Mizar, RENAMED.get(name, name)))
+@pytest.mark.parametrize(("group", "name"), [call for call in CALLS if not call[1].startswith("_")])
+def test_docstring_says_the_same_without_a_word_of_awaiting(group: str, name: str) -> None:
+    ours, theirs = map(inspect.getdoc, twins(group, name))
     assert ours
     assert theirs
-    assert not re.search(r"\b(await|async|asyncio|aclose|Async\w+|mizar_async)\b", theirs), theirs
+    assert not ASYNC_WORDS.search(theirs), theirs
     assert words_of(theirs) == words_of(generator().blocking_words(ours))
 
 
@@ -83,11 +103,20 @@ def words_of(text: str) -> list[str]:
     return text.split()
 
 
-def test_docstring_of_the_class_speaks_of_the_blocking_one() -> None:
-    assert not re.search(r"\b(await|async|asyncio|aclose|Async\w+|mizar_async)\b", inspect.getdoc(Mizar) or "async")
+@pytest.mark.parametrize("name", CLASSES.values())
+def test_docstring_of_a_class_speaks_of_the_blocking_one(name: str) -> None:
+    assert not ASYNC_WORDS.search(inspect.getdoc(getattr(mizar_sync, name)) or "async")
 
 
-def test_no_call_hides_its_arguments() -> None:
-    for name in calls_of(Mizar):
-        kinds = {parameter.kind for parameter in inspect.signature(getattr(Mizar, name)).parameters.values()}
-        assert not kinds & {inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD}, name
+@pytest.mark.parametrize(("group", "name"), CALLS)
+def test_no_call_hides_its_arguments(group: str, name: str) -> None:
+    _, theirs = twins(group, name)
+    kinds = {parameter.kind for parameter in inspect.signature(theirs).parameters.values()}
+    assert not kinds & {inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD}, name
+
+
+async def test_each_view_has_groups_with_its_own_options() -> None:
+    mizar = mizar_async.AsyncMizar("key")
+    view = mizar.with_options(timeout=1)
+    assert (view.market._options.timeout, mizar.market._options.timeout) == (1, 10)
+    assert view.dca._channel is mizar.dca._channel

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .feed import Feed
-from .recorded import Replay
+from .recorded import Replay, VolumeIn
 from .simulated import Simulated
 
-__all__ = ["Feed", "Replay", "Simulated"]
+__all__ = ["Feed", "Replay", "Simulated", "VolumeIn"]

@@ -6,10 +6,12 @@ the very time that it writes on the position, so price and timestamp always belo
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import Final, Protocol
 
 from ..._api.trading import Exchange, Symbol
+from ..bars import Row
 from ..rules import MARKETS
 
 BINANCE: Final = Exchange("binance", MARKETS)
@@ -23,6 +25,11 @@ class Feed(Protocol):
         """When its recording begins, in milliseconds since the epoch; None for a feed of the present."""
         ...
 
+    @property
+    def has_trades(self) -> bool:
+        """Whether its rows are trades, with their amounts."""
+        ...
+
     def exchanges(self) -> tuple[Exchange, ...]:
         """The exchanges and their markets."""
         ...
@@ -33,4 +40,8 @@ class Feed(Protocol):
 
     def price(self, symbol: str, at: int) -> Decimal:
         """The price of a pair as it is known at `at`, in milliseconds since the epoch."""
+        ...
+
+    def rows(self, symbol: str, start: int) -> Iterator[Row]:
+        """What bars are made of: the rows that begin at a time or later, in milliseconds since the epoch, in order."""
         ...

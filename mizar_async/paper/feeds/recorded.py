@@ -4,25 +4,33 @@ from __future__ import annotations
 
 import bisect
 import re
+from collections.abc import Iterator
 from decimal import Decimal
 from os import PathLike
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from ..._api.trading import Exchange, Symbol
 from ...errors import InvalidInput
+from ..bars import Row
 from ..rules import MARKETS
-from .bars import read, shortest
 from .feed import BINANCE
+from .recording import read, shortest
+
+VolumeIn = Literal["base", "quote"]
 
 
 class Replay:
     """The prices of a recording: a CSV file of candles or of trades, with a line of column names.
 
-    | kind    | columns that are read                      | others (high, low, volume, id, side, amount) |
-    | ---     | ---                                        | ---                                          |
-    | candles | `timestamp`, `open`, `close`               | are ignored                                  |
-    | trades  | `timestamp`, `price`                       | are ignored                                  |
+    | kind    | columns that must be there   | columns that may be there              |
+    | ---     | ---                          | ---                                    |
+    | candles | `timestamp`, `open`, `close` | `high`, `low`, `volume`                |
+    | trades  | `timestamp`, `price`         | `id`, `side` (of the taker), `amount`  |
+
+    Without `high` and `low` they are those of open and close; without volume or amount it is 0; without an id it is the
+    row's number, from 0; without a side nobody knows it. `volume_in` says what a candle's volume is counted in, "base"
+    or "quote"; a trade's amount is in base.
 
     A timestamp is a whole number of milliseconds since the epoch, or a date and time such as
     `2022-01-01 00:00:00`, in UTC unless it names another zone. A candle's timestamp is its opening time.
@@ -37,14 +45,19 @@ class Replay:
     Raises `InvalidInput`, which names the file and the line, for what can't be read.
     """
 
-    def __init__(self, path: str | PathLike[str], pair: str | None = None) -> None:
+    def __init__(self, path: str | PathLike[str], pair: str | None = None, volume_in: VolumeIn = "base") -> None:
+        if volume_in not in ("base", "quote"):
+            raise InvalidInput(f"volume_in={volume_in!r} is refused: it must be 'base' or 'quote'")
         self.path = Path(path)
         self._base, self._quote = _pair(self.path, pair)
-        self._times, self._prices, self._after = read(self.path)
+        recording = read(self.path, volume_in)
+        self.has_trades = recording.is_trades
+        self._rows = recording.rows
+        self._times = [row.time for row in self._rows]
         self._lasts = shortest(self._times)
 
     def __repr__(self) -> str:
-        return f"Replay({self.path.name!r}, {self._base}/{self._quote}, {len(self._times)} rows)"
+        return f"Replay({self.path.name!r}, {self._base}/{self._quote}, {len(self._rows)} rows)"
 
     @property
     def starts(self) -> int:
@@ -54,7 +67,7 @@ class Replay:
     @property
     def ends(self) -> int:
         """The time at which the last row is over, in milliseconds since the epoch."""
-        return self._times[-1] + (self._lasts if self._after else 0)
+        return self._times[-1] + (0 if self.has_trades else self._lasts)
 
     def exchanges(self) -> tuple[Exchange, ...]:
         """One exchange, binance, with SPOT and FUTURES."""
@@ -68,10 +81,14 @@ class Replay:
         """The price that was known at a time."""
         if symbol != self._base + self._quote:
             raise KeyError(symbol)
-        row = max(0, bisect.bisect_right(self._times, at) - 1)
-        if self._after and at >= self._times[row] + self._lasts:
-            return self._after[row]
-        return self._prices[row]
+        row = self._rows[max(0, bisect.bisect_right(self._times, at) - 1)]
+        return row.close if at >= row.time + self._lasts else row.open
+
+    def rows(self, symbol: str, start: int) -> Iterator[Row]:
+        """The rows of the recording that begin at a time or later."""
+        if symbol != self._base + self._quote:
+            raise KeyError(symbol)
+        return map(self._rows.__getitem__, range(bisect.bisect_left(self._times, start), len(self._rows)))
 
 
 _QUOTES: Final = (

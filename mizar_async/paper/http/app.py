@@ -6,9 +6,10 @@ carries it out and what it may refuse; a row without an entry in `_ROUTES` fails
 
 from __future__ import annotations
 
+import functools
 import inspect
-from collections.abc import Callable, Iterable, Mapping
-from decimal import Decimal
+import operator
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Final
 
 import attrs
@@ -16,18 +17,19 @@ import msgspec
 from fastapi import Body, Depends, FastAPI, Query
 from fastapi.exceptions import RequestValidationError
 from fastapi.security import APIKeyHeader
-from pydantic import BaseModel, create_model
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException as AnyHTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
 from ..._api import endpoints as calls
 from ..._api.endpoints import API_PREFIX, ENDPOINTS, Endpoint
-from ..._api.trading import Position
-from ...errors import InvalidInput
 from ..rules import Complaint, Refusal
 from ..venue import Venue
+from . import hosted
+from .answers import ErrorText, InvalidRequest, answer_model, answered, asked
 from .bodies import StrictRoute
+from .commands import Command, body_of, carried_out
 from .schema import model_of
 
 _KEY: Final = APIKeyHeader(name="mizar-api-key", auto_error=False, description="The API key that `mizar paper` prints.")
@@ -39,6 +41,8 @@ class _Route:
     needs_key: bool = True
     refuses: tuple[int, ...] = ()
     """Statuses beyond 401 for a key, and 413 and 422 for parameters."""
+    is_done: bool = True
+    """Whether the venue carries it out."""
 
 
 # fmt: off
@@ -53,35 +57,29 @@ _ROUTES: Final[dict[Endpoint[Any], _Route]] = {
     calls.SERVER_TIME:      _Route(Venue.server_time, needs_key=False),
     calls.EXCHANGES:        _Route(Venue.exchanges,   needs_key=False),
     calls.SYMBOLS:          _Route(Venue.symbols,     needs_key=False),
+
+    calls.BAR_TYPES:        _Route(Venue.bar_types),
+    calls.BARS:             _Route(Venue.bars),
+
+    calls.PUBLISH_HOSTED:   _Route(Venue.publish_hosted),
+
+    calls.COMMAND_OPEN:      _Route(Venue.open_position,       refuses=(404,)),
+    calls.COMMAND_CLOSE:     _Route(Venue.close_position,      refuses=(404, 409)),
+    calls.COMMAND_CLOSE_ALL: _Route(Venue.close_all_positions, refuses=(404,)),
+
+    **dict.fromkeys(
+        (row for row in ENDPOINTS if row.path.startswith(("dca-bots/", "subscription/"))),
+        _Route(Venue.dca_bots, refuses=(404,), is_done=False),
+    ),
 }
 _MEANS: Final = {
     401: "The key is missing or unknown.",
-    404: "This key has no such strategy or position.",
+    404: "This key has no such strategy or position, or the venue does not carry out this call.",
     409: "The position is closed already.",
-    413: "The body is larger than 1 MiB.",
+    413: "The body is larger than 1 MiB; for a hosted strategy, its source than 2 MB or its pickle than 200 MB.",
     422: "The request can't be right.",
 }
 # fmt: on
-
-
-class ErrorText(BaseModel):
-    """What was wrong."""
-
-    detail: str
-
-
-class InvalidField(BaseModel):
-    """Where it was wrong, in words, and as a word for programs."""
-
-    loc: list[str | int]
-    msg: str
-    type: str
-
-
-class InvalidRequest(BaseModel):
-    """Everything that was wrong with a request."""
-
-    detail: list[InvalidField]
 
 
 def create_app(venue: Venue) -> FastAPI:
@@ -101,7 +99,10 @@ def create_app(venue: Venue) -> FastAPI:
         return venue.owner(key)
 
     for endpoint in ENDPOINTS:
-        _add(app, endpoint, venue, owner)
+        if endpoint.action is None:
+            _add(app, endpoint, venue, owner)
+    for path in {row.path: None for row in ENDPOINTS if row.action is not None}:
+        _add_commands(app, path, venue)
     return app
 
 
@@ -111,23 +112,44 @@ def _add(app: FastAPI, endpoint: Endpoint[Any], venue: Venue, owner: Callable[..
     refuses = (401,) * route.needs_key + route.refuses + (413,) * (asks and endpoint.method != "GET") + (422,) * asks
     app.add_api_route(
         f"{API_PREFIX}/{endpoint.path}",
-        _endpoint(endpoint, route, venue, owner),
+        _form(venue, owner) if endpoint.is_form else _endpoint(endpoint, route, venue, owner),
         methods=[endpoint.method],
         operation_id=endpoint.path,
         summary=inspect.getdoc(route.perform),
-        response_model=_answer_model(endpoint),
-        responses={
-            status: {"model": InvalidRequest if status == 422 else ErrorText, "description": _MEANS[status]}
-            for status in sorted(refuses)
-        },
+        response_model=answer_model(endpoint) if route.is_done else None,
+        responses=_refusals(*refuses),
+        openapi_extra=hosted.BODY if endpoint.is_form else None,
     )
+
+
+def _add_commands(app: FastAPI, path: str, venue: Venue) -> None:
+    rows = [row for row in ENDPOINTS if row.path == path]
+    commands = {str(row.action): Command.of(row, _ROUTES[row].perform) for row in rows}
+    answers = [answer_model(row) for row in rows if _ROUTES[row].is_done]
+    refuses = {status for row in rows for status in _ROUTES[row].refuses}
+    app.add_api_route(
+        f"{API_PREFIX}/{path}",
+        carried_out(venue, commands),
+        methods=["POST"],
+        operation_id=path,
+        summary="A command of a TradingView alert, with the key in its body.",
+        response_model=functools.reduce(operator.or_, answers) if answers else None,
+        responses=_refusals(401, 413, 422, *refuses),
+        openapi_extra=body_of(commands),
+    )
+
+
+def _refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    return {
+        status: {"model": InvalidRequest if status == 422 else ErrorText, "description": _MEANS[status]}
+        for status in sorted(statuses)
+    }
 
 
 def _endpoint(endpoint: Endpoint[Any], route: _Route, venue: Venue, owner: Callable[..., Any]) -> Callable[..., Any]:
     async def carry_out(ask: BaseModel | None = None, owner: int | None = None) -> Response:
         values = {} if ask is None else dict(ask)
-        answer = route.perform(venue, owner, _checked(endpoint, values))
-        return Response(_encoded(endpoint, answer), media_type="application/json")
+        return answered(endpoint, route.perform(venue, owner, asked(endpoint, values)))
 
     # FastAPI reads the signature to learn what the row says.
     parameters = []
@@ -135,53 +157,23 @@ def _endpoint(endpoint: Endpoint[Any], route: _Route, venue: Venue, owner: Calla
         where = Query() if endpoint.method == "GET" else Body()
         request: type[attrs.AttrsInstance] = endpoint.request
         parameters.append(_keyword("ask", Annotated[model_of(request), where]))
-    if route.needs_key:
-        parameters.append(_keyword("owner", Annotated[int, Depends(owner)]))
-    carry_out.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    return carry_out
+    return _signed(carry_out, parameters, owner if route.needs_key else None)
+
+
+def _form(venue: Venue, owner: Callable[..., Any]) -> Callable[..., Any]:
+    return _signed(hosted.published(venue), [_keyword("request", Request)], owner)
+
+
+def _signed(
+    function: Callable[..., Any], parameters: list[inspect.Parameter], owner: Callable[..., Any] | None
+) -> Callable[..., Any]:
+    needs_key = [] if owner is None else [_keyword("owner", Annotated[int, Depends(owner)])]
+    function.__signature__ = inspect.Signature([*parameters, *needs_key])  # type: ignore[attr-defined]
+    return function
 
 
 def _keyword(name: str, kind: object) -> inspect.Parameter:
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=kind)
-
-
-def _checked(endpoint: Endpoint[Any], values: dict[str, Any]) -> object:
-    try:
-        return endpoint.request(**values)
-    except InvalidInput as problem:
-        # What pydantic let through is wrong only as a whole. The message's first half shows a value: it stays here.
-        reason = str(problem).partition(" is refused: ")[2]
-        raise Refusal(422, [Complaint(("body",), reason, "inconsistent")]) from None
-
-
-def _encoded(endpoint: Endpoint[Any], answer: object) -> bytes:
-    if endpoint.envelope is not None and isinstance(answer, Iterable):
-        return msgspec.json.encode({endpoint.envelope: [_documented(item) for item in answer]})
-    return msgspec.json.encode({"message": "pong"} if endpoint is calls.PING else _documented(answer))
-
-
-def _documented(item: Any) -> dict[str, Any]:
-    written: dict[str, Any] = item.to_dict()
-    if isinstance(item, Position):
-        # A number as the document shows it, 1.0 or 0.3, but exact: what was sent comes back.
-        written["size"] = msgspec.Raw(_exact(item.size).encode())
-    return written
-
-
-def _exact(size: Decimal) -> str:
-    text = format(size, "f")
-    return text if "." in text else f"{text}.0"
-
-
-def _answer_model(endpoint: Endpoint[Any]) -> type[BaseModel]:
-    if endpoint is calls.PING:
-        return create_model("Pong", message=(str, ...))
-    plain: type[attrs.AttrsInstance] = endpoint.answer if endpoint.envelope is None else endpoint.answer.__args__[0]
-    model = model_of(plain, answer=True)
-    if endpoint.envelope is None:
-        return model
-    fields: dict[str, Any] = {endpoint.envelope: (list[model], ...)}  # type: ignore[valid-type]
-    return create_model("".join(word.title() for word in endpoint.path.split("-")), **fields)
 
 
 def _error(status: int, detail: object, headers: Mapping[str, str] | None = None) -> Response:

@@ -35,7 +35,7 @@ class _StrictRequest(Request):
     async def json(self) -> object:
         body = await self.body()
         try:
-            return _strict_json(body)
+            return strict_json(body)
         except (ValueError, ArithmeticError, RecursionError):
             # FastAPI answers 422 to this class, and 400 to any other; nothing of the body is kept in it.
             raise json.JSONDecodeError("not a JSON document that this API takes", "", 0) from None
@@ -46,7 +46,8 @@ def _too_large() -> HTTPException:
     return HTTPException(413, "The body is too large", headers={"Connection": "close"})
 
 
-def _strict_json(body: bytes) -> object:
+def strict_json(body: bytes) -> object:
+    """One unambiguous JSON document; raises ValueError, ArithmeticError or RecursionError for anything else."""
     # Decimals, since sizes are exact; NaN and Infinity are no JSON.
     return json.loads(
         body.decode("utf-8"), parse_float=Decimal, parse_constant=_no_constant, object_pairs_hook=_distinct

@@ -16,8 +16,12 @@ import attrs
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, create_model
 from pydantic_core import PydanticCustomError
 
-from ..._api import trading
-from ..._api.documented import on_the_wire
+from ..._api import dca, hosted, market, trading
+from ..._api.checks import number
+from ..._api.dca import AddFunds, Side
+from ..._api.documented import on_the_wire, wire_name
+from ..._api.market import LARGEST_PAGE, Bar
+from ..._api.ratio import Ratio
 from ..._api.trading import Position, Symbol
 from ..store.tables import LARGEST_ID
 
@@ -26,6 +30,7 @@ _DECIMALS: Final = 40
 
 _WHOLE: Final = re.compile(r"[0-9]{1,19}")
 _SIZE: Final = re.compile(rf"1(\.0{{1,{_DECIMALS}}})?|0?\.[0-9]{{1,{_DECIMALS}}}")
+_PLAIN: Final = re.compile(rf"[0-9]{{1,20}}(\.[0-9]{{1,{_DECIMALS}}})?")
 _BOOLEANS: Final = {"true": True, "false": False}
 
 
@@ -56,6 +61,19 @@ def _size(value: object) -> Decimal:
     raise PydanticCustomError("size", "Input should be a number more than 0 and at most 1, or one as text")
 
 
+def _amount(value: object) -> Decimal:
+    if isinstance(value, str) and _PLAIN.fullmatch(value):
+        value = Decimal(value)
+    amount = number(value)
+    if amount.is_finite() and amount > 0:
+        return amount
+    raise PydanticCustomError("amount", "Input should be a number more than 0, or one as text")
+
+
+def _ratio(value: object) -> Ratio:
+    return Ratio.fraction(_amount(value))
+
+
 def _true_or_false(value: object) -> bool:
     known = value if isinstance(value, bool) else _BOOLEANS.get(value) if isinstance(value, str) else None
     if known is None:
@@ -81,6 +99,12 @@ _SIZE_OR_TEXT: Final = {
         {"type": "string", "pattern": r"^(1(\.0{1,40})?|0?\.0{0,39}[1-9][0-9]{0,39})$"},
     ]
 }
+_AMOUNT_OR_TEXT: Final = {
+    "anyOf": [
+        {"type": "number", "exclusiveMinimum": 0},
+        {"type": "string", "pattern": r"^[1-9][0-9]{0,19}(\.[0-9]{1,40})?$"},
+    ]
+}
 _PRICE: Final = {"type": "string", "pattern": r"^[0-9]{1,40}\.[0-9]{12}$"}
 _ID_TEXT: Final = {"type": "string", "pattern": "^[1-9][0-9]{0,18}$"}
 
@@ -94,6 +118,16 @@ _Bool = Annotated[
     WithJsonSchema({"anyOf": [{"type": "boolean"}, {"type": "string", "enum": ["true", "false"]}]}),
 ]
 
+
+def _maybe(kind: Any) -> Any:
+    return kind | None  # which may be sent: the client of 2021 does so
+
+
+_Amount = Annotated[Decimal, BeforeValidator(_amount), WithJsonSchema(_AMOUNT_OR_TEXT)]
+_Fraction = Annotated[Any, BeforeValidator(_ratio), WithJsonSchema(_AMOUNT_OR_TEXT)]
+_Page = Annotated[int, BeforeValidator(_whole), Field(ge=1, le=LARGEST_PAGE)]
+_Start = Annotated[int, BeforeValidator(_whole), Field(ge=0, lt=10**15)]
+
 _ASKED: Final[dict[Any, Any]] = {
     int: _Whole,
     Decimal: _Size,
@@ -101,7 +135,17 @@ _ASKED: Final[dict[Any, Any]] = {
     str: _Text,
     str | None: Annotated[str | None, Field(min_length=1, max_length=1_000), BeforeValidator(_unpadded)],
     tuple[str, ...]: Annotated[list[_Text], Field(min_length=1, max_length=1_000)],
+    int | None: _maybe(_Whole),
+    Ratio: _Fraction,
+    Ratio | None: _maybe(_Fraction),
+    Side | None: Side | None,
     "description": _FreeText,
+    "limit": _Page,
+    "start_timestamp": _Start,
+    "position_size": _maybe(_Size),
+    "open_order_price": _maybe(_Amount),
+    "start_price": _Amount,
+    "size of AddFunds": _Amount,
 }
 _PriceText = Annotated[str, WithJsonSchema(_PRICE)]
 _IdText = Annotated[str, WithJsonSchema(_ID_TEXT)]
@@ -133,7 +177,13 @@ _EXAMPLES: Final[dict[str, Any]] = {
     "quote_asset": "USDT",
     "size": 0.3,
     "is_long": True,
+    "bar_type": "time",
+    "bar_subclass": "1min",
+    "bot_id": 1,
 }
+
+
+_NAMES: Final = vars(trading) | vars(market) | vars(dca) | vars(hosted)
 
 
 class _Asked(BaseModel):
@@ -150,13 +200,13 @@ class _Answered(BaseModel):
 def model_of(plain: type[attrs.AttrsInstance], *, answer: bool = False) -> type[BaseModel]:
     """The pydantic model of an attrs class: of a request, or of an answer as it stands on the wire."""
     # The public classes name the public package as their module; the types of their fields are known in their own.
-    hints = typing.get_type_hints(plain, localns=vars(trading))
+    hints = typing.get_type_hints(plain, localns=_NAMES)
     fields: dict[str, Any] = {}
     for field in on_the_wire(plain):
         written = _written(plain, field.name, hints[field.name], answer=answer)
         shown = [_EXAMPLES[field.name]] if field.name in _EXAMPLES and not answer else None
         default = ... if answer or field.default is attrs.NOTHING else field.default
-        fields[field.name] = (written, Field(default, examples=shown))
+        fields[wire_name(field)] = (written, Field(default, examples=shown))
     if plain is Symbol:  # a strategy's symbols have none
         fields["markets"] = (list[str], Field(default_factory=list))
     base = _Answered if answer else _Asked
@@ -167,6 +217,9 @@ def _written(plain: type[attrs.AttrsInstance], name: str, kind: object, *, answe
     table = _ANSWERED if answer else _ASKED
     if answer and issubclass(plain, Position):
         name = f"{name} of a position" if name == "strategy_id" else name
+    if answer and plain is Bar:
+        return int if kind in (int, int | None) else float
+    name = f"size of {plain.__name__}" if plain is AddFunds and name == "size" else name
     if name in table:
         return table[name]
     if kind in table:

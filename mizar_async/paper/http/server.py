@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Final
 
 import uvicorn
 
+from ..._api.checks import Size
 from ...errors import InvalidInput
+from ..feeds import VolumeIn
 from ..venue import SPREAD, Venue
 from .app import create_app
 
@@ -31,6 +33,10 @@ def in_process(
     speed: float = 1.0,
     seed: int = 0,
     spread: Decimal | float | str = SPREAD,
+    volume_in: VolumeIn = "base",
+    tick_bars: int | None = None,
+    volume_bars: Size | None = None,
+    dollar_bars: Size | None = None,
 ) -> tuple[httpx.ASGITransport, str]:
     """A fresh venue in memory: an httpx transport that leads to it, and an API key that it knows.
 
@@ -38,7 +44,17 @@ def in_process(
     """
     import httpx  # here, since a server needs none
 
-    venue = Venue.of(prices=prices, pair=pair, speed=speed, seed=seed, spread=spread)
+    venue = Venue.of(
+        prices=prices,
+        pair=pair,
+        speed=speed,
+        seed=seed,
+        spread=spread,
+        volume_in=volume_in,
+        tick_bars=tick_bars,
+        volume_bars=volume_bars,
+        dollar_bars=dollar_bars,
+    )
     # A bug of the venue is answered 500, as over HTTP.
     return httpx.ASGITransport(create_app(venue), raise_app_exceptions=False), venue.create_key()
 

@@ -27,6 +27,7 @@ from .tables import (
     ALL,
     CLOSE_ONE,
     COUNT_KEYS,
+    HOSTED,
     KEY_OF_NAME,
     KEYS,
     LARGEST_ID,
@@ -149,6 +150,12 @@ class Store:
         """The strategies of a key, oldest first."""
         with self._transaction() as connection:
             return [_strategy(row) for row in connection.execute(STRATEGIES_OF, {"owner": owner})]
+
+    def add_hosted(self, owner: int, *, name: str, info: str, source: str, strategy: bytes, at: int) -> None:
+        """Store a hosted strategy: what is told of it, its source, and the text of its pickle as it came."""
+        row = {"name": name, "info": info, "source": source, "strategy": strategy, "creation_timestamp": at}
+        with self._transaction() as connection:
+            connection.execute(HOSTED.insert(), row | {"owner": owner})
 
     def open(
         self,

@@ -44,6 +44,18 @@ POSITIONS = sa.Table(
     sa.Column("close_price", sa.Text),
     sa.Column("close_timestamp", sa.Integer),
 )
+HOSTED = sa.Table(
+    "hosted_strategies",
+    SCHEMA,
+    sa.Column("hosted_id", sa.Integer, primary_key=True),
+    sa.Column("owner", sa.ForeignKey("keys.owner"), nullable=False, index=True),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("info", sa.Text, nullable=False),
+    sa.Column("source", sa.Text, nullable=False),
+    # The base64 text of a pickle, which is code: nothing here reads it.
+    sa.Column("strategy", sa.LargeBinary, nullable=False),
+    sa.Column("creation_timestamp", sa.Integer, nullable=False),
+)
 _OPEN = POSITIONS.c.close_timestamp.is_(None)
 # Open positions are few beside those that were closed: the index holds no others.
 sa.Index("open_positions", POSITIONS.c.strategy_id, POSITIONS.c.position_id, sqlite_where=_OPEN)

@@ -1,0 +1,265 @@
+"""Prices: bars, page by page, as a walk, as they come, as a frame; and the last price that is known."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from .._api import endpoints
+from .._api.checks import Moment, milliseconds, refuse
+from .._api.market import LARGEST_PAGE, WIDTHS, Bar, BarType, OfBars, OfKinds
+from .._api.trading import Nothing
+from .._options import Options, seconds
+from .._wire.channel import Channel
+from ..errors import Unavailable
+from .following import follow
+from .frames import Backend
+from .walking import Walk
+
+if TYPE_CHECKING:
+    import os
+
+    import pyarrow as pa
+
+_MINUTE: Final = WIDTHS["1min"]
+
+
+class AsyncMarket:
+    """Prices of the exchanges, as `mizar.market`.
+
+        price = await mizar.market.price(base_asset="BTC", quote_asset="USDT")
+
+    Bars are of a `bar_type`: "time", of a `bar_subclass` from "1min" to "D" (1min, 3min, 5min, 15min, 30min, 1H, 4H,
+    12H, D); "tick", "volume" or "dollar", of the subclass "dynamic". Times are milliseconds since the epoch, UTC, or
+    datetimes with a zone. Raises `InvalidInput` for a value that can't be right.
+    """
+
+    def __init__(self, channel: Channel, options: Options) -> None:
+        self._channel = channel
+        self._options = options
+
+    async def bar_types(
+        self,
+        *,
+        exchange: str = "binance",
+        base_asset: str | None = None,
+        quote_asset: str | None = None,
+        bar_type: str | None = None,
+        bar_subclass: str | None = None,
+    ) -> list[BarType]:
+        """The kinds of bars that there are, of all pairs or of those that are named."""
+        ask = OfKinds(
+            exchange=exchange,
+            base_asset=base_asset,
+            quote_asset=quote_asset,
+            bar_type=bar_type,
+            bar_subclass=bar_subclass,
+        )
+        return await self._channel.perform(endpoints.BAR_TYPES, ask, self._options)
+
+    async def bars(
+        self,
+        *,
+        base_asset: str,
+        quote_asset: str,
+        start: Moment | None = None,
+        limit: int = LARGEST_PAGE,
+        bar_type: str = "time",
+        bar_subclass: str = "D",
+        exchange: str = "binance",
+    ) -> list[Bar]:
+        """One page of bars: the first that begin at `start` or later, oldest first, 1 to 500 of them.
+
+        Without `start` they are the oldest that there are. The newest may be unfinished where the server shows such.
+        """
+        ask = OfBars(
+            base_asset=base_asset,
+            quote_asset=quote_asset,
+            start_timestamp=0 if start is None else start,
+            limit=limit,
+            bar_type=bar_type,
+            bar_subclass=bar_subclass,
+            exchange=exchange,
+        )
+        return await self._page(ask)
+
+    def iter_bars(
+        self,
+        *,
+        base_asset: str,
+        quote_asset: str,
+        start: Moment | None = None,
+        end: Moment | None = None,
+        follow: bool = False,
+        bar_type: str = "time",
+        bar_subclass: str = "D",
+        exchange: str = "binance",
+    ) -> AsyncIterator[Bar]:
+        """All bars that begin from `start` on and before `end`, oldest first: each once, and none left out.
+
+            async for bar in mizar.market.iter_bars(base_asset="BTC", quote_asset="USDT", bar_subclass="1H"):
+                print(bar.opened_at, bar.close)
+
+        With `follow` it goes on with each bar soon after it is over, and gives none before it is by the server's clock
+        (for bars of ticks, volume or dollars: none before the server shows it). A read that fails is made again as any
+        is; if it goes on failing beyond the deadline, `Unavailable` is raised. Then begin anew at the `time` of the
+        last bar that you have, which comes once more.
+        """
+        ask = OfBars(
+            base_asset=base_asset,
+            quote_asset=quote_asset,
+            start_timestamp=0 if start is None else start,
+            bar_type=bar_type,
+            bar_subclass=bar_subclass,
+            exchange=exchange,
+        )
+        return self._walked(ask, _end(ask, end), follows=follow)
+
+    async def price(
+        self, *, base_asset: str, quote_asset: str, exchange: str = "binance", max_age: float = 300
+    ) -> Decimal:
+        """The last price that is known: the close of the last minute that is over, exact, in the quote asset.
+
+        Raises `Unavailable`, which names the time, if that minute ended more than `max_age` seconds ago by the
+        server's clock, or if there is none.
+        """
+        oldest = int(seconds("max_age", max_age) * 1000)
+        ask = OfBars(base_asset=base_asset, quote_asset=quote_asset, bar_subclass="1min", exchange=exchange)
+        now = await self._server_time()
+        over = now - _MINUTE + 1
+        recent = max(0, now - min(oldest + 2 * _MINUTE, (LARGEST_PAGE - 1) * _MINUTE))
+        last = await self._last_from(ask, recent, over) or await self._last_from(ask, 0, over)
+        if last is not None and last.close is not None and now - last.time - _MINUTE <= oldest:
+            return last.close
+        raise Unavailable(
+            f"no price of {base_asset}/{quote_asset} within max_age={max_age:g} s: {_said_of(last)}",
+            method="GET",
+            path=endpoints.BARS.path,
+            attempts=1,
+        )
+
+    async def bars_frame(
+        self,
+        *,
+        base_asset: str,
+        quote_asset: str,
+        start: Moment | None = None,
+        end: Moment | None = None,
+        bar_type: str = "time",
+        bar_subclass: str = "D",
+        exchange: str = "binance",
+        cache: str | os.PathLike[str] | None = None,
+        backend: Backend = "pandas",
+    ) -> Any:
+        """The bars that begin from `start` on and before `end`, and are over, as a pandas or polars data frame.
+
+            frame = await mizar.market.bars_frame(base_asset="BTC", quote_asset="USDT", cache="prices")
+
+        It has the fields of `Bar` as columns; `time` is the index (pandas) or the first column (polars), zoned, UTC.
+        Prices and volumes are floats there. `cache` is a folder, made if there is none, that keeps what was read: then
+        only what is missing is asked for. Several processes may use it; each server has its own part of it, a local
+        venue one for each key. Needs the extra `frames` (polars by itself for "polars").
+        """
+        from .frames import check_backend, frame
+
+        check_backend(backend)
+        ask = OfBars(
+            base_asset=base_asset,
+            quote_asset=quote_asset,
+            start_timestamp=0 if start is None else start,
+            bar_type=bar_type,
+            bar_subclass=bar_subclass,
+            exchange=exchange,
+        )
+        until = _end(ask, end)
+        bars = await (self._read(ask, until) if cache is None else self._kept(cache, ask, until))
+        return await asyncio.to_thread(frame, bars, backend)
+
+    async def _read(self, ask: OfBars, end: int | None) -> pa.Table:
+        from .frames import table
+
+        walk = Walk(self._page, ask)
+        bars = [bar async for page in walk.until(await self._over(walk, end)) for bar in page]
+        return await asyncio.to_thread(table, bars)
+
+    async def _kept(self, cache: str | os.PathLike[str], ask: OfBars, end: int | None) -> pa.Table:
+        """What is kept of these bars, and what is missing, which is kept from now on."""
+        from .bar_cache import Shelf, missing
+        from .frames import joined, table
+
+        shelf = Shelf(cache, self._channel, ask)
+        spans = await asyncio.to_thread(shelf.read, ask.start_timestamp, end)
+        parts = [(span.start, span.bars) for span in spans]
+        over: int | None = None
+        for start, until in missing(spans, ask.start_timestamp, end):
+            walk = Walk(self._page, attrs.evolve(ask, start_timestamp=start))
+            if over is None:
+                over = await self._over(walk, end)
+            bound = until if over is None or (until is not None and until < over) else over
+            bars = [bar async for page in walk.until(bound) for bar in page]
+            known = walk.known_until if bound is None else min(bound, walk.known_until)
+            parts.append((start, await asyncio.to_thread(table, bars)))
+            if known > start:
+                await asyncio.to_thread(shelf.keep, start, known, parts[-1][1])
+        return await asyncio.to_thread(joined, [bars for _, bars in sorted(parts, key=lambda part: part[0])])
+
+    async def _over(self, walk: Walk, end: int | None) -> int | None:
+        """The time before which bars begin that are over, as far as that is known of their kind."""
+        if walk.width is None:
+            return end
+        over = max(0, await self._server_time() - walk.width + 1)
+        return over if end is None else min(end, over)
+
+    async def _walked(self, ask: OfBars, end: int | None, *, follows: bool) -> AsyncIterator[Bar]:
+        walk = Walk(self._page, ask)
+        async for bars in follow(walk, end, self._server_time) if follows else walk.until(end):
+            for bar in bars:
+                yield bar
+
+    async def _page(self, ask: OfBars) -> list[Bar]:
+        return await self._channel.perform(endpoints.BARS, ask, self._options)
+
+    async def _server_time(self) -> int:
+        answer = await self._channel.perform(endpoints.SERVER_TIME, Nothing(), self._options)
+        return answer.server_time
+
+    async def _last_from(self, ask: OfBars, start: int, end: int) -> Bar | None:
+        """The newest bar from a time on and before another, looked for by halves."""
+        low, high = start, end - 1
+        page = await self._page_before(ask, low, end)
+        while len(page) >= ask.limit and low < high:
+            middle = (low + high + 1) // 2
+            if later := await self._page_before(ask, middle, end):
+                page, low = later, middle
+            else:
+                high = middle - 1
+        return page[-1] if page else None
+
+    async def _page_before(self, ask: OfBars, start: int, end: int) -> list[Bar]:
+        page = await self._page(attrs.evolve(ask, start_timestamp=start))
+        return [bar for bar in page if bar.time < end]
+
+
+def _end(ask: OfBars, end: Moment | None) -> int | None:
+    if end is None:
+        return None
+    until = milliseconds("end", end)
+    if until < ask.start_timestamp:
+        raise refuse("end", end, "it must not be before start")
+    return until
+
+
+def _said_of(last: Bar | None) -> str:
+    if last is None:
+        return "the server has no bar of it"
+    ended = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=last.time + _MINUTE)
+    known = "" if last.close is not None else ", and has no price"
+    return f"its last minute ended at {ended:%Y-%m-%d %H:%M} UTC{known}"
+
+
+AsyncMarket.__module__ = "mizar_async"

@@ -1,0 +1,194 @@
+"""Bars, made of rows. Pure: rows in, bars out, and none before it is over.
+
+A row is a candle or a trade. A time bar holds the rows that begin in its interval; where there is none, there is no
+bar. Other bars hold whole trades, added in their order until the sum reaches the threshold: that trade is the bar's
+last, whatever is above, and the next bar begins at nothing with the next trade.
+"""
+
+from __future__ import annotations
+
+import bisect
+import functools
+import itertools
+import operator
+from collections.abc import Callable, Iterable, Iterator
+from decimal import Context, Decimal
+from typing import Final, Literal, NamedTuple, Protocol
+
+import attrs
+
+from .._api.codec import as_text
+from .._api.market import WIDTHS, Bar
+
+# Sums of what any file can hold are exact.
+_EXACT: Final = Context(prec=200, Emin=-999999, Emax=999999, traps=[])
+_ZERO: Final = Decimal(0)
+
+
+class Row(NamedTuple):
+    """A candle, or a trade: then its four prices are one. Amounts in base and quote asset; 0 is one that is unknown."""
+
+    time: int
+    id: int
+    open: Decimal
+    high: Decimal
+    low: Decimal
+    close: Decimal
+    base: Decimal = _ZERO
+    quote: Decimal = _ZERO
+    side: Literal["buy", "sell"] | None = None
+    """Of the taker of a trade, where it is known."""
+
+
+Rows = Callable[[int], Iterator[Row]]
+"""The rows that begin at a time or later, in their order."""
+
+
+_NAMES: Final = tuple(field.name for field in attrs.fields(Bar))
+_SHAPE: Final = "{" + ",".join(f'"{name}":%s' for name in _NAMES) + "}"
+_values_of: Final = operator.attrgetter(*_NAMES)
+
+
+class Finished:
+    """A bar, and when it was over."""
+
+    __slots__ = ("_written", "bar", "over_at")
+
+    def __init__(self, bar: Bar, over_at: int) -> None:
+        self.bar = bar
+        self.over_at = over_at
+        self._written: bytes | None = None
+
+    @property
+    def written(self) -> bytes:
+        """Its JSON, written once: numbers only, exactly."""
+        if self._written is None:
+            self._written = (_SHAPE % tuple([as_text(value) for value in _values_of(self.bar)])).encode()
+        return self._written
+
+
+class Series(Protocol):
+    """The bars of one pair and kind."""
+
+    def page(self, start: int, limit: int, now: int) -> list[Finished]:
+        """The first bars that begin at a time or later and are over now, so many at most."""
+        ...
+
+
+class TimeBars:
+    """Bars of a width on the grid of UTC; each is made when it is first asked for."""
+
+    def __init__(self, rows: Rows, width: int) -> None:
+        self._rows = rows
+        self._width = width
+        self._made: dict[int, Finished] = {}
+
+    def page(self, start: int, limit: int, now: int) -> list[Finished]:
+        """The first bars that begin at a time or later and are over now, so many at most."""
+        found: list[Finished] = []
+        place = -(-start // self._width)
+        while len(found) < limit and (place + 1) * self._width <= now:
+            following = self._made.get(place) or self._first_from(place)
+            if following is None or following.over_at > now:
+                break
+            found.append(following)
+            place = following.over_at // self._width
+        return found
+
+    def _first_from(self, place: int) -> Finished | None:
+        rows = self._rows(place * self._width)
+        first = next(rows, None)
+        if first is None:
+            return None
+        place = first.time // self._width
+        if place not in self._made:
+            end = (place + 1) * self._width
+            inside = itertools.takewhile(lambda row: row.time < end, rows)
+            bar = bar_of(place * self._width, itertools.chain([first], inside))
+            self._made[place] = Finished(bar, end)
+        return self._made[place]
+
+
+class ThresholdBars:
+    """Bars of whole trades whose sum reaches a threshold."""
+
+    def __init__(self, rows: Rows, measure: Callable[[Row], Decimal], threshold: Decimal) -> None:
+        self._coming = _cut(rows(0), measure, threshold)
+        self._made: list[Finished] = []
+        self._times: list[int] = []
+
+    def page(self, start: int, limit: int, now: int) -> list[Finished]:
+        """The first bars that begin at a time or later and are over now, so many at most."""
+        self._make_until(now)
+        first = bisect.bisect_left(self._times, start)
+        page = self._made[first : first + limit]
+        return [finished for finished in page if finished.over_at <= now]
+
+    def _make_until(self, now: int) -> None:
+        while not self._made or self._made[-1].over_at <= now:
+            finished = next(self._coming, None)
+            if finished is None:
+                return
+            self._made.append(finished)
+            self._times.append(finished.bar.time)
+
+
+def _cut(rows: Iterator[Row], measure: Callable[[Row], Decimal], threshold: Decimal) -> Iterator[Finished]:
+    inside: list[Row] = []
+    total = _ZERO
+    for row in rows:
+        inside.append(row)
+        total = _EXACT.add(total, measure(row))
+        if total >= threshold:
+            yield Finished(bar_of(inside[0].time, inside), row.time)
+            inside, total = [], _ZERO
+
+
+def bar_of(time: int, rows: Iterable[Row]) -> Bar:
+    """The bar that holds these rows, of which there is one at least."""
+    inside = [*rows]
+    first, last = inside[0], inside[-1]
+    bought = [row for row in inside if row.side == "buy"]
+    sold = [row for row in inside if row.side == "sell"]
+    return Bar(
+        time=time,
+        open=first.open,
+        high=max([row.high for row in inside]),
+        low=min([row.low for row in inside]),
+        close=last.close,
+        base_asset_volume=_sum([row.base for row in inside]),
+        base_asset_buy_volume=_sum([row.base for row in bought]),
+        base_asset_sell_volume=_sum([row.base for row in sold]),
+        quote_asset_volume=_sum([row.quote for row in inside]),
+        quote_asset_buy_volume=_sum([row.quote for row in bought]),
+        quote_asset_sell_volume=_sum([row.quote for row in sold]),
+        first_timestamp=first.time,
+        last_timestamp=last.time,
+        first_trade_id=first.id,
+        last_trade_id=last.id,
+        num_ticks=len(inside),
+        num_buy_ticks=len(bought),
+        num_sell_ticks=len(sold),
+    )
+
+
+def _sum(numbers: Iterable[Decimal]) -> Decimal:
+    return functools.reduce(_EXACT.add, numbers, _ZERO)
+
+
+Measure = Literal["tick", "volume", "dollar"]
+
+MEASURES: Final[dict[Measure, Callable[[Row], Decimal]]] = {
+    "tick": lambda _: Decimal(1),
+    "volume": lambda row: row.base,
+    "dollar": lambda row: row.quote,
+}
+"""What a trade counts for, by the type of the bars."""
+
+
+def series_of(rows: Rows, thresholds: dict[Measure, Decimal]) -> dict[tuple[str, str], Series]:
+    """Every kind of bars that these rows have, by type and subclass."""
+    made: dict[tuple[str, str], Series] = {("time", name): TimeBars(rows, width) for name, width in WIDTHS.items()}
+    for measure, threshold in thresholds.items():
+        made[measure, "dynamic"] = ThresholdBars(rows, MEASURES[measure], threshold)
+    return made

@@ -1,0 +1,88 @@
+"""The commands of TradingView alerts: one path, a row for each action, the key in the body, and all of it text.
+
+The key is looked for in `api_key` alone, and first. Nothing of a body is repeated in an answer, since the key may stand
+at a wrong place of it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Coroutine
+from typing import Any, Literal
+
+import attrs
+from fastapi import Request
+from pydantic import BaseModel, ValidationError, create_model
+from starlette.responses import Response
+
+from ..._api.endpoints import Endpoint
+from ..rules import Complaint, Refusal, invalid
+from ..venue import Venue
+from .answers import answered, asked
+from .schema import model_of
+
+Perform = Callable[[Venue, Any, Any], object]
+
+
+@attrs.frozen(eq=False)
+class Command:
+    """One action: its row, what carries it out, and what its body must be."""
+
+    endpoint: Endpoint[Any]
+    perform: Perform
+    model: type[BaseModel]
+
+    @classmethod
+    def of(cls, endpoint: Endpoint[Any], perform: Perform) -> Command:
+        """The command of a row."""
+        request: type[attrs.AttrsInstance] = endpoint.request
+        return cls(endpoint, perform, model_of(request))
+
+    def described(self) -> dict[str, Any]:
+        """The schema of its body."""
+        words = "".join(word.title() for word in (self.endpoint.action or "").split("-"))
+        fields: dict[str, Any] = {"api_key": (str, ...), "action": (Literal[self.endpoint.action], ...)}
+        return create_model(words, __base__=self.model, **fields).model_json_schema()
+
+
+def carried_out(venue: Venue, commands: dict[str, Command]) -> Callable[..., Coroutine[Any, Any, Response]]:
+    """The endpoint of the commands of one path."""
+
+    async def carry_out(request: Request) -> Response:
+        said = await _object(request)
+        key = said.get("api_key")
+        owner = venue.owner(key if isinstance(key, str) else None)
+        action = said.get("action")
+        command = commands.get(action) if isinstance(action, str) else None
+        if command is None:
+            known = ", ".join(sorted(commands))
+            raise invalid(("body", "action"), f"It must be one of {known}", "unknown_action")
+        ask = asked(command.endpoint, _values(command.model, said))
+        return answered(command.endpoint, command.perform(venue, owner, ask))
+
+    return carry_out
+
+
+async def _object(request: Request) -> dict[str, Any]:
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    try:
+        said = await request.json() if kind == "application/json" else None
+    except json.JSONDecodeError:
+        said = None
+    if not isinstance(said, dict):
+        raise invalid(("body",), "It should be a JSON object, of the content type application/json", "no_object")
+    return said
+
+
+def _values(model: type[BaseModel], said: dict[str, Any]) -> dict[str, Any]:
+    try:
+        return dict(model.model_validate(said))
+    except ValidationError as problem:
+        found = [Complaint(("body", *each["loc"]), each["msg"], each["type"]) for each in problem.errors()]
+    raise Refusal(422, found)
+
+
+def body_of(commands: dict[str, Command]) -> dict[str, Any]:
+    """What the pages say of the body."""
+    schema = {"oneOf": [command.described() for command in commands.values()]}
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
