@@ -9,6 +9,7 @@ from typing import Final
 
 import attrs
 
+from ..errors import InvalidInput
 from . import checks
 from .documented import FURTHER, Documented, as_float, written
 from .trading import usable_price, utc
@@ -40,7 +41,10 @@ def _start(value: object) -> int:
 
 
 def _limit(value: object) -> int:
-    limit = checks.whole_number("limit", value)
+    try:
+        limit = checks.whole_number("limit", value)
+    except InvalidInput:
+        limit = 0
     if not 1 <= limit <= LARGEST_PAGE:
         raise checks.refuse("limit", value, f"it must be a whole number from 1 to {LARGEST_PAGE}")
     return limit

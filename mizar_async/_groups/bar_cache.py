@@ -112,9 +112,8 @@ class Shelf:
             span = self._load(first, last)
             if span is None:
                 return None
-            until = last if end is None else min(last, end)
-            spans.append(Span.of(known, until, span.bars) if known > first or until < last else span)
-            known = until
+            known, since = last if end is None else min(last, end), max(known, first)
+            spans.append(span if (since, known) == (first, last) else Span.of(since, known, span.bars))
         return spans
 
     def _names(self) -> list[tuple[int, int]]:

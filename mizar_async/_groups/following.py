@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
 from typing import Final
 
 import anyio
@@ -28,8 +29,9 @@ async def follow(walk: Walk, end: int | None, server_time: Callable[[], Awaitabl
         pace.saw(now)
         over = end if walk.width is None else _least(end, now - walk.width + 1)
         before = walk.mark
-        async for bars in walk.until(over):
-            yield bars
+        async with aclosing(walk.until(over)) as pages:
+            async for bars in pages:
+                yield bars
         if end is not None and max(walk.known_until, -1 if over is None or walk.width is None else over) >= end:
             return
         missed = missed + 1 if walk.mark == before else 0

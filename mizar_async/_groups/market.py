@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
@@ -215,11 +216,12 @@ class AsyncMarket:
         over = max(0, await self._server_time() - walk.width + 1)
         return over if end is None else min(end, over)
 
-    async def _walked(self, ask: OfBars, end: int | None, *, follows: bool) -> AsyncIterator[Bar]:
+    async def _walked(self, ask: OfBars, end: int | None, *, follows: bool) -> AsyncGenerator[Bar]:
         walk = Walk(self._page, ask)
-        async for bars in follow(walk, end, self._server_time) if follows else walk.until(end):
-            for bar in bars:
-                yield bar
+        async with aclosing(follow(walk, end, self._server_time) if follows else walk.until(end)) as pages:
+            async for bars in pages:
+                for bar in bars:
+                    yield bar
 
     async def _page(self, ask: OfBars) -> list[Bar]:
         return await self._channel.perform(endpoints.BARS, ask, self._options)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from contextlib import aclosing
 from typing import Final
 
 import anyio
@@ -71,8 +72,9 @@ class Walk:
             if bars:
                 yield bars
             if part.was_full and not part.is_over and self.width is not None and end is not None:
-                async for bars in self._concurrently(self.width, end):
-                    yield bars
+                async with aclosing(self._concurrently(self.width, end)) as pages:
+                    async for bars in pages:
+                        yield bars
                 return
 
     async def _concurrently(self, width: int, end: int) -> AsyncGenerator[list[Bar]]:
