@@ -25,7 +25,7 @@ class Ratio:
     as_fraction: Decimal
     """0.015 for one and a half percent."""
 
-    def __init__(self) -> None:
+    def __init__(self, *_: object) -> None:
         raise TypeError('write Ratio.percent("1.5") or Ratio.fraction("0.015"), which are the same')
 
     @classmethod
