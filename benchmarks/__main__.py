@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from . import blocking, bulk, decoding, doubts, importing, journal, plot, streaming, throughput
+from . import bars, blocking, bulk, decoding, doubts, importing, journal, plot, streaming, throughput
 from .peers import Peers
 from .rows import ROUNDS, Row, table
 from .server import Ports, running_server
@@ -19,6 +19,7 @@ GROUPS: dict[str, Callable[[Peers, Ports, int], list[Row]]] = {
     "bulk": bulk.against_peers,
     "throughput": throughput.rows,
     "decoding": lambda peers, _, rounds: decoding.rows(peers, rounds),
+    "bars": lambda peers, _, rounds: bars.rows(peers, rounds),
     "blocking": blocking.rows,
     "streaming": streaming.rows,
     "importing": lambda peers, _, rounds: importing.rows(peers, rounds),

@@ -27,6 +27,7 @@ _KEPT: Final = Path(tempfile.gettempdir()) / f"mizar-benchmarks-{sys.version_inf
 _OLD: Final = (("--no-deps", "mizar==0.1.5"), ("requests", "dill", "pandas"))
 _HTTPX2: Final = (("httpx2",),)
 _OTHERS: Final = (("aiohttp", "pyreqwest", "curl_cffi", "requests"),)
+_FRAMES: Final = ((f"{ROOT}[frames]",), ("--force-reinstall", "--no-deps", str(ROOT)))
 _PLAIN: Final = ((str(ROOT),), ("--force-reinstall", "--no-deps", str(ROOT)))
 
 
@@ -71,6 +72,7 @@ class Peers(contextlib.ExitStack):
         old, httpx2, others = (
             _environment(name, what) for name, what in (("old", _OLD), ("httpx2", _HTTPX2), ("others", _OTHERS))
         )
+        self.frames = self._start(_environment("frames", _FRAMES, renewed=True), "with_sdk.py")
         self.sdk = self._start(self.plain, "with_sdk.py")
         self.aiohttp = self._start(others, "with_aiohttp.py")
         self.pyreqwest = self._start(others, "with_pyreqwest.py")

@@ -16,6 +16,7 @@ import contextlib
 import functools
 import itertools
 import json
+import random
 import re
 import subprocess
 import sys
@@ -124,6 +125,25 @@ def open_positions(count: int, serial: int = 0) -> bytes:
     """The answer that lists so many open positions, of the strategy of that number; each list has ids of its own."""
     first = (serial * _MILLION + count) * _MILLION + 1
     return b'{"open_positions":[%b]}' % _listed(first, count, count)
+
+
+def bars(count: int) -> bytes:
+    """The answer that lists so many bars, with numbers as long as real ones."""
+    chance = random.Random(1)
+    prices, volumes = ("open", "high", "low", "close"), [f"{asset}_asset{part}_volume" for asset, part in _VOLUMES]
+    listed = [
+        {"time": _OPENED_MS + 60_000 * number}
+        | {name: round(chance.uniform(100, 50_000), 2) for name in prices}
+        | {name: round(chance.uniform(1, 1_000_000), 6) for name in volumes}
+        | {"first_timestamp": _OPENED_MS + number, "last_timestamp": _OPENED_MS + number + 59_000}
+        | {"first_trade_id": number, "last_trade_id": number + 100}
+        | {"num_ticks": 101, "num_buy_ticks": 50, "num_sell_ticks": 51}
+        for number in range(count)
+    ]
+    return json.dumps({"bars": listed}).encode()
+
+
+_VOLUMES: Final = tuple((asset, part) for asset in ("base", "quote") for part in ("", "_buy", "_sell"))
 
 
 def _strategy_of(position_id: int) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from commands import Stopwatch, answer
 
-from mizar import Mizar
+from mizar import Mizar, MizarStudio
 
 
 def close(port: int, count: int) -> dict[str, float]:
@@ -16,4 +16,14 @@ def close(port: int, count: int) -> dict[str, float]:
     return watch.taken()
 
 
-answer({"close": close})
+def bar_frame(port: int, key: str, path: str, count: int) -> dict[str, float]:
+    """What it takes to read so many bars of a minute into a frame, and to write its file."""
+    studio = MizarStudio(Mizar(api_key=key, scheme="http", host=f"127.0.0.1:{port}"), path)
+    watch = Stopwatch()
+    frame = studio.get_bar_df("BTC", "USDT", bar_subclass="1min")
+    taken = watch.taken()
+    assert len(frame) == count
+    return taken
+
+
+answer({"close": close, "bar_frame": bar_frame})

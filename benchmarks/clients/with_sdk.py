@@ -18,7 +18,7 @@ from commands import Stopwatch, answer, timed_threads
 import mizar_async
 import mizar_sync
 from mizar_async._api.codec import read
-from mizar_async._api.endpoints import OPEN_POSITIONS
+from mizar_async._api.endpoints import BARS, OPEN_POSITIONS
 from mizar_async._clock import instant
 from mizar_async._journal.entries import Entry, OrderData, Row, State, entry_bytes, order_key, plain_bytes
 from mizar_async._journal.store import Store
@@ -119,6 +119,36 @@ def decode(body: str) -> float:
     took = time.perf_counter() - began
     assert positions[-1].position_id - positions[0].position_id == len(positions) - 1
     return took
+
+
+def decode_bars(body: str) -> float:
+    """The seconds that it takes to read bars into models."""
+    raw = body.encode()
+    read(BARS, b'{"bars":[]}')
+    began = time.perf_counter()
+    bars = read(BARS, raw)
+    took = time.perf_counter() - began
+    assert bars[-1].first_trade_id - bars[0].first_trade_id == len(bars) - 1
+    return took
+
+
+async def _bar_frame(port: int, key: str, count: int, cache: str | None) -> dict[str, float]:
+    import narwhals  # noqa: F401 - the client of 2021 has imported what it needs, too
+    import pandas  # noqa: F401
+    import pyarrow.parquet  # noqa: F401
+
+    async with mizar_async.AsyncMizar(key, api_url=f"http://127.0.0.1:{port}") as mizar:
+        await mizar.ping()
+        watch = Stopwatch()
+        frame = await mizar.market.bars_frame(base_asset="BTC", quote_asset="USDT", bar_subclass="1min", cache=cache)
+        taken = watch.taken()
+    assert len(frame) == count
+    return taken
+
+
+def bar_frame(port: int, key: str, count: int, cache: str | None = None) -> dict[str, float]:
+    """What it takes to have so many bars of a minute as a frame, from its cache if there is one."""
+    return asyncio.run(_bar_frame(port, key, count, cache))
 
 
 def decode_plainly(body: str) -> float:
@@ -259,6 +289,8 @@ answer(
         "close_one_by_one": close_one_by_one,
         "stream": stream,
         "decode": decode,
+        "decode_bars": decode_bars,
+        "bar_frame": bar_frame,
         "decode_plainly": decode_plainly,
         "resolve": resolve,
         "open": open,

@@ -150,6 +150,8 @@ def _usual(endpoint: Endpoint[T]) -> Callable[[bytes], T]:
     def decode_usual(body: bytes) -> T:
         answer = content(read_whole(body))
         items: Any = answer if endpoint.holds_list else (answer,)
+        if amounts and _are_usable(items, prices, amounts):
+            return answer
         _drop_unusable(items, prices)
         _drop_endless(items, amounts)
         return answer
@@ -183,6 +185,17 @@ def _drop_unusable(answers: Any, prices: Numbers) -> None:
             # usable_price, written out: ten thousand calls of a function would take longer than the decoding.
             if price is not None and not (price.is_finite() and LEAST_PRICE <= price < BEYOND_PRICES):
                 object.__setattr__(answer, name, None)
+
+
+def _are_usable(answers: Any, prices: Numbers, amounts: Numbers) -> bool:
+    """Whether all are, told in a fraction of the time: a sum is finite only if everything in it is."""
+    try:
+        found: list[Any] = [price for _, price_of in prices for price in map(price_of, answers)]
+        others: list[Any] = [amount for _, amount_of in amounts for amount in map(amount_of, answers)]
+        total = sum(found) + sum(others)
+        return not found or (total.is_finite() and min(found) >= LEAST_PRICE and max(found) < BEYOND_PRICES)
+    except (TypeError, ArithmeticError):  # one of them is None, or of no size
+        return False
 
 
 def _drop_endless(answers: Any, amounts: Numbers) -> None:
