@@ -141,6 +141,7 @@ def _usual(endpoint: Endpoint[T]) -> Callable[[bytes], T]:
     """The fast reader of an endpoint's answers."""
     prices: Numbers = [(name, operator.attrgetter(name)) for name in _PRICES.get(endpoint.item, ())]
     amounts: Numbers = [(name, operator.attrgetter(name)) for name in _AMOUNTS.get(endpoint.item, ())]
+    quotes = 2 * len(attrs.fields(endpoint.item))  # those of the names, if no value is text: then none is NaN
     whole: Any = endpoint.answer
     if endpoint.envelope is not None:
         whole = msgspec.defstruct("Envelope", [(endpoint.envelope, endpoint.answer)])
@@ -150,7 +151,7 @@ def _usual(endpoint: Endpoint[T]) -> Callable[[bytes], T]:
     def decode_usual(body: bytes) -> T:
         answer = content(read_whole(body))
         items: Any = answer if endpoint.holds_list else (answer,)
-        if amounts and _are_usable(items, prices, amounts):
+        if amounts and body.count(b'"') == quotes * len(items) + 2 and _are_usable(items, prices):
             return answer
         _drop_unusable(items, prices)
         _drop_endless(items, amounts)
@@ -187,15 +188,16 @@ def _drop_unusable(answers: Any, prices: Numbers) -> None:
                 object.__setattr__(answer, name, None)
 
 
-def _are_usable(answers: Any, prices: Numbers, amounts: Numbers) -> bool:
-    """Whether all are, told in a fraction of the time: a sum is finite only if everything in it is."""
+def _are_usable(answers: Any, prices: Numbers) -> bool:
+    """Whether all prices are, where none is NaN: told in a third of the time."""
     try:
-        found: list[Any] = [price for _, price_of in prices for price in map(price_of, answers)]
-        others: list[Any] = [amount for _, amount_of in amounts for amount in map(amount_of, answers)]
-        total = sum(found) + sum(others)
-        return not found or (total.is_finite() and min(found) >= LEAST_PRICE and max(found) < BEYOND_PRICES)
-    except (TypeError, ArithmeticError):  # one of them is None, or of no size
+        for _, price_of in prices:
+            found: list[Any] = [*map(price_of, answers)]
+            if found and not (min(found) >= LEAST_PRICE and max(found) < BEYOND_PRICES):
+                return False
+    except (TypeError, ArithmeticError):  # one of them is None
         return False
+    return True
 
 
 def _drop_endless(answers: Any, amounts: Numbers) -> None:
