@@ -48,14 +48,14 @@ def plain(value: Any) -> Any:
 
 def number(value: object) -> Decimal:
     """Any number as it is, exactly; NaN for what is none, and for one that nobody could write out."""
-    if type(value) is Decimal:
-        exact = value
-    elif isinstance(value, (int, float, Decimal)) and not isinstance(value, bool):
-        # A float means the shortest decimal that reads back as it: 0.3, not 0.299999999999999988...
+    if isinstance(value, float):
+        # The shortest decimal that reads back as it: 0.3, not 0.299999999999999988...
         # float(...) first, since subclasses such as numpy's have another repr.
-        exact = Decimal(repr(float(value))) if isinstance(value, float) else Decimal(value)
-    else:
+        exact = Decimal(repr(float(value)))
+        return exact if exact.is_finite() else Decimal("NaN")
+    if isinstance(value, bool) or not isinstance(value, (int, Decimal)):
         return Decimal("NaN")
+    exact = value if type(value) is Decimal else Decimal(value)
     if not exact.is_finite():
         return Decimal("NaN")
     digits, exponent = exact.as_tuple()[1:]

@@ -34,6 +34,10 @@ T = TypeVar("T")
 _FORM: Final = "application/x-www-form-urlencoded"
 
 
+def _itself(value: Any) -> Any:
+    return value
+
+
 def _plain(number: Decimal) -> str:
     text = format(number, "f")  # never an exponent
     return text.rstrip("0").rstrip(".") if "." in text else text
@@ -41,9 +45,9 @@ def _plain(number: Decimal) -> str:
 
 def _wire(value: object) -> object:
     # A number in its shortest exact text: msgspec itself would write a Decimal as text, or with an exponent.
-    if isinstance(value, Ratio):
-        value = value.as_fraction  # which is what every write takes
-    return msgspec.Raw(_plain(value).encode()) if isinstance(value, Decimal) else value
+    if isinstance(value, Decimal):
+        return msgspec.Raw(_plain(value).encode())
+    return _wire(value.as_fraction) if isinstance(value, Ratio) else value  # every write takes fractions
 
 
 def as_text(value: object) -> str:
@@ -61,25 +65,24 @@ def _names(endpoint: Endpoint[Any]) -> tuple[tuple[str, str], ...]:
     return tuple((field.name, wire_name(field)) for field in on_the_wire(request))
 
 
-def parameters(endpoint: Endpoint[Any], ask: object) -> dict[str, Any]:
-    """What a request says, by the names of the wire; None is left out."""
-    return {written: value for name, written in _names(endpoint) if (value := getattr(ask, name)) is not None}
+def parameters(endpoint: Endpoint[Any], ask: object, written: Callable[[Any], Any] = _itself) -> dict[str, Any]:
+    """What a request says, by the names of the wire, each value as `written` writes it; None is left out."""
+    return {wire: written(value) for name, wire in _names(endpoint) if (value := getattr(ask, name)) is not None}
 
 
 def encode(endpoint: Endpoint[Any], ask: object) -> Request:
     """Write a request: its parameters in the query of a GET, as a JSON object or a form otherwise, None left out."""
-    values = parameters(endpoint, ask)
-    if endpoint.method == "GET":
-        values.update(further_parameters(ask))
+    method, path = endpoint.method, endpoint.path
+    if method == "GET":
+        values = parameters(endpoint, ask) | further_parameters(ask)
         query = f"?{urlencode(values)}" if values else ""
-        return Request(endpoint.method, endpoint.path + query, None)
+        return Request(method, path + query, None)
     if endpoint.is_form:
-        return Request(endpoint.method, endpoint.path, _form(values), _FORM)
+        return Request(method, path, _form(parameters(endpoint, ask)), _FORM)
     if endpoint.action is not None:
-        command = {"action": endpoint.action} | {name: as_text(value) for name, value in values.items()}
-        return Request(endpoint.method, endpoint.path, msgspec.json.encode(command), key_in_body=True)
-    written = {name: _wire(value) for name, value in values.items()}
-    return Request(endpoint.method, endpoint.path, msgspec.json.encode(written))
+        command = {"action": endpoint.action} | parameters(endpoint, ask, as_text)
+        return Request(method, path, msgspec.json.encode(command), key_in_body=True)
+    return Request(method, path, msgspec.json.encode(parameters(endpoint, ask, _wire)))
 
 
 def with_key(body: bytes, key: str) -> bytes:
@@ -126,19 +129,18 @@ def decode(endpoint: Endpoint[T], result: Answer | NoAnswer, *, now: int, attemp
 
 def read(endpoint: Endpoint[T], body: bytes) -> T:
     """Decode the body of an answer; raises ValueError (or a subclass) when that can't be done."""
-    if endpoint.item not in ONLY_HERE:
-        try:
-            answer: T = _usual(endpoint)(body)
-        except (msgspec.MsgspecError, RecursionError):
-            pass
-        else:
-            return answer
-    return _odd(endpoint, body)
+    try:
+        answer: T = _usual(endpoint)(body)
+    except (msgspec.MsgspecError, RecursionError):
+        return _odd(endpoint, body)
+    return answer
 
 
 @functools.cache
 def _usual(endpoint: Endpoint[T]) -> Callable[[bytes], T]:
-    """The fast reader of an endpoint's answers."""
+    """The fast reader of an endpoint's answers, where they have one."""
+    if endpoint.item in ONLY_HERE:
+        return functools.partial(_odd, endpoint)
     prices: Numbers = [(name, operator.attrgetter(name)) for name in _PRICES.get(endpoint.item, ())]
     amounts: Numbers = [(name, operator.attrgetter(name)) for name in _AMOUNTS.get(endpoint.item, ())]
     quotes = 2 * len(attrs.fields(endpoint.item))  # those of the names, if no value is text: then none is NaN
@@ -147,10 +149,11 @@ def _usual(endpoint: Endpoint[T]) -> Callable[[bytes], T]:
         whole = msgspec.defstruct("Envelope", [(endpoint.envelope, endpoint.answer)])
     read_whole = msgspec.json.Decoder(whole, strict=False).decode
     content: Callable[[Any], T] = operator.attrgetter(endpoint.envelope) if endpoint.envelope else _itself
+    holds_list = endpoint.holds_list
 
     def decode_usual(body: bytes) -> T:
         answer = content(read_whole(body))
-        items: Any = answer if endpoint.holds_list else (answer,)
+        items: Any = answer if holds_list else (answer,)
         if amounts and body.count(b'"') == quotes * len(items) + 2 and _are_usable(items, prices):
             return answer
         _drop_unusable(items, prices)
@@ -158,10 +161,6 @@ def _usual(endpoint: Endpoint[T]) -> Callable[[bytes], T]:
         return answer
 
     return decode_usual
-
-
-def _itself(answer: Any) -> Any:
-    return answer
 
 
 _PRICES: Final[dict[type, tuple[str, ...]]] = {

@@ -81,8 +81,7 @@ class AsyncTradingView:
         }
         said = {name: value for name, value in given.items() if value is not None}
         command = _command(action, to_bot=bot_id is not None)
-        values = parameters(command, _request(command, said))
-        texts = {name: as_text(value) for name, value in values.items()}
+        texts = parameters(command, _request(command, said), as_text)
         return json.dumps({"api_key": _KEY, "action": action} | texts, indent=4, ensure_ascii=False)
 
     # strategies
