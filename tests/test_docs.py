@@ -25,8 +25,19 @@ EXAMPLES = {
 }
 
 
-@pytest.mark.parametrize("name", EXAMPLES)
-async def test_an_example_runs(name: str, tmp_path: Path) -> None:
+# "Blocking code drops `async` and `await`, and nothing else": so do the examples.
+BLOCKING = {
+    f"{name}, blocking": re.sub(r"\basync |\bawait ", "", example)
+    .replace("asyncio.run(main())", "main()")
+    .replace("AsyncMizar", "Mizar")
+    .replace("mizar_async", "mizar_sync")
+    for name, example in EXAMPLES.items()
+    if name.startswith(("README", "prices")) and "asyncio.run(main())" in example
+}
+
+
+@pytest.mark.parametrize("example", (EXAMPLES | BLOCKING).values(), ids=EXAMPLES | BLOCKING)
+async def test_an_example_runs(example: str, tmp_path: Path) -> None:
     async with VenueProcess(tmp_path / "venue.db") as venue:
         async with AsyncMizar(venue.key, api_url=venue.url) as mizar:
             await mizar.create_self_hosted_strategy(
@@ -37,7 +48,7 @@ async def test_an_example_runs(name: str, tmp_path: Path) -> None:
             "-X",
             "dev",
             "-c",
-            EXAMPLES[name],
+            example,
             cwd=tmp_path,
             env=os.environ | {"MIZAR_API_KEY": venue.key, "MIZAR_API_URL": venue.url},
             stderr=asyncio.subprocess.PIPE,
