@@ -20,14 +20,15 @@ COLUMNS: Final = tuple(field.name for field in attrs.fields(Bar))
 _WHOLE: Final = frozenset(name for name in COLUMNS if name.endswith(("timestamp", "_id", "_ticks")))
 
 
-def check_backend(backend: object) -> None:
-    """Raise InvalidInput for a kind of frame that there is none of, ImportError for one that is not installed."""
+def libraries_of(backend: object) -> tuple[str, ...]:
+    """What a kind of frame needs: InvalidInput for one that there is none of, ImportError if it is not installed."""
     if backend not in get_args(Backend):
         raise refuse("backend", backend, "it must be 'pandas' or 'polars'")
     for library in ("narwhals", "pyarrow", str(backend)):
         if importlib.util.find_spec(library) is None:
             extra = "polars" if library == "polars" else "'mizar[frames]'"
             raise ImportError(f"bars_frame needs {library}, which is missing: pip install {extra}")
+    return "narwhals", "pyarrow.parquet", str(backend)
 
 
 def schema() -> pa.Schema:

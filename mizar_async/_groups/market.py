@@ -17,9 +17,11 @@ from .._api.market import LARGEST_PAGE, WIDTHS, Bar, BarType, OfBars, OfKinds
 from .._api.trading import Nothing
 from .._options import Options, seconds
 from .._wire.channel import Channel
+from .._wire.loading import load
 from ..errors import Unavailable
+from .bar_cache import Shelf, missing
 from .following import follow
-from .frames import Backend
+from .frames import Backend, frame, joined, libraries_of, table
 from .walking import Walk
 
 if TYPE_CHECKING:
@@ -166,9 +168,7 @@ class AsyncMarket:
         only what is missing is asked for. Several processes may use it; each server has its own part of it, a local
         venue one for each key. Needs the extra `frames` (polars by itself for "polars").
         """
-        from .frames import check_backend, frame
-
-        check_backend(backend)
+        libraries = libraries_of(backend)
         ask = OfBars(
             base_asset=base_asset,
             quote_asset=quote_asset,
@@ -178,21 +178,17 @@ class AsyncMarket:
             exchange=exchange,
         )
         until = _end(ask, end)
+        await load(*libraries)
         bars = await (self._read(ask, until) if cache is None else self._kept(cache, ask, until))
         return await asyncio.to_thread(frame, bars, backend)
 
     async def _read(self, ask: OfBars, end: int | None) -> pa.Table:
-        from .frames import table
-
         walk = Walk(self._page, ask)
         bars = [bar async for page in walk.until(await self._over(walk, end)) for bar in page]
         return await asyncio.to_thread(table, bars)
 
     async def _kept(self, cache: str | os.PathLike[str], ask: OfBars, end: int | None) -> pa.Table:
         """What is kept of these bars, and what is missing, which is kept from now on."""
-        from .bar_cache import Shelf, missing
-        from .frames import joined, table
-
         shelf = Shelf(cache, self._channel, ask)
         spans = await asyncio.to_thread(shelf.read, ask.start_timestamp, end)
         parts = [(span.start, span.bars) for span in spans]

@@ -30,7 +30,7 @@ from .._options import Options
 from ..errors import MizarError, NotSent, OutcomeUnknown, RateLimited, Unavailable
 from .address import Address, ApiKey
 from .heart import heart
-from .loading import load
+from .loading import STOCK, load
 from .rate_limit import Lane
 from .retries import is_harmless, repeated
 from .turns import Turns
@@ -136,7 +136,7 @@ class Channel:
 
     async def _made(self) -> Wire:
         if self._wire is None:
-            await load(stock=self.http_client is not None or bool(urllib.request.getproxies()))
+            await load(*(STOCK if self.http_client is not None or urllib.request.getproxies() else ()))
             from .wire import Wire
 
             if self._wire is None:

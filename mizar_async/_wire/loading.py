@@ -22,19 +22,20 @@ _MODULES: Final = (
     "encodings.idna",  # by the first look-up of a host's name
     "tenacity",  # by the first failure
 )
-_STOCK: Final = ("httpcore",)  # by the first client of httpx with a transport of its own
+STOCK: Final = ("httpcore",)
+"""What the first client of httpx with a transport of its own imports."""
 
 # Reentrant, since a module may fork as it is imported.
 _lock = threading.RLock()
 _loaded: set[str] = set()
 
 
-async def load(*, stock: bool = False) -> None:
-    """Import what calls may need, if that is not done yet; other work of the loop goes on meanwhile.
+async def load(*more: str) -> None:
+    """Import what calls may need, and what some need beyond that, if it is not done yet.
 
-    `stock` is for connections of httpx's own, which ours do without.
+    Other work of the loop goes on meanwhile.
     """
-    modules = {*_MODULES, *(_STOCK if stock else ())}
+    modules = {*_MODULES, *more}
     if modules <= _loaded:
         return
     try:

@@ -19,7 +19,7 @@ from ..raw_server import Behaviour, raw_server
 CALLS = """
 import asyncio, json, os, sys
 from mizar_async import AsyncMizar, OpenPosition
-from mizar_async._wire.loading import load
+from mizar_async._wire.loading import STOCK, load
 
 places = json.loads(sys.argv[1])
 ask = {"strategy_id": 1, "base_asset": "BTC", "quote_asset": "USDT", "is_long": True}
@@ -41,11 +41,19 @@ async def calls(url):
             mizar.close_all_positions(strategy_id=1),
             mizar.open_positions([OpenPosition(**ask)] * 2, deadline=0.8),
             mizar.flatten(2, deadline=0.3),
+            mizar.market.bars(base_asset="BTC", quote_asset="USDT"),
+            mizar.market.price(base_asset="BTC", quote_asset="USDT"),
+            anext(mizar.market.iter_bars(base_asset="BTC", quote_asset="USDT", follow=True)),
+            mizar.dca.get_position(bot_id=1, base_asset="BTC", quote_asset="USDT"),
+            mizar.dca.settings(),
+            mizar.dca.add_funds(bot_id=1, base_asset="BTC", quote_asset="USDT", size=1),
+            mizar.tradingview.open_position(**ask),
+            mizar.hosted.save_strategy(b"pickle", info={"name": "S"}),
             return_exceptions=True,
         )
 
 async def main():
-    await load(stock=True)
+    await load(*STOCK)
     known = set(sys.modules)
     for url, environment in places["elsewhere"]:
         os.environ.update(environment)
