@@ -71,7 +71,7 @@ def encode(endpoint: Endpoint[Any], ask: object) -> Request:
     values = parameters(endpoint, ask)
     if endpoint.method == "GET":
         values.update(further_parameters(ask))
-        query = f"?{urlencode(values)}" if values else ""
+        query = f"?{urlencode(values, doseq=True)}" if values else ""
         return Request(endpoint.method, endpoint.path + query, None)
     if endpoint.is_form:
         return Request(endpoint.method, endpoint.path, _form(values), _FORM)

@@ -10,7 +10,7 @@ from typing import Final
 import attrs
 
 from . import checks
-from .documented import FURTHER, Documented, as_float, written
+from .documented import FURTHER, Documented, as_number, written
 from .trading import usable_price, utc
 
 LARGEST_PAGE: Final = 500
@@ -83,7 +83,7 @@ class BarType(Documented):
     exchange: str
 
 
-_NUMBER: Final = written(as_float)
+_NUMBER: Final = written(as_number)
 
 
 @attrs.frozen
