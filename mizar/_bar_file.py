@@ -25,6 +25,9 @@ COLUMNS: Final = [field.name for field in attrs.fields(Bar)]
 _ONCE: Final = ["time", "first_trade_id"]
 """What no two bars have in common; several bars of ticks may begin at one time."""
 
+_LAST_TIME: Final = 10**13
+"""No bar begins so late; what a data frame can hold ends before."""
+
 Marks = set[tuple[int, int | None]]
 
 
@@ -78,8 +81,8 @@ class BarFile:
             raise self._refused("not all of its lines have as many fields as it has columns")
         if bars.empty:
             return table([])
-        odd = [name for name in COLUMNS if not pd.api.types.is_numeric_dtype(bars[name])]
-        if odd or not pd.api.types.is_integer_dtype(bars["time"]) or min(bars["time"].tolist()) < 0:
+        odd = [name for name in COLUMNS if bars[name].dtype.kind not in ("i" if name == "time" else "if")]
+        if odd or not all(0 <= time < _LAST_TIME for time in bars["time"].tolist()):
             raise self._refused(f"what it has under {(odd or ['time'])[0]!r} is not what bars have there")
         return bars
 
@@ -120,7 +123,7 @@ def last_of(bars: pd.DataFrame) -> tuple[int, Marks]:
     times, firsts = bars["time"].tolist(), bars["first_trade_id"].tolist()
     last = max(times)
     at_last = (first for time, first in zip(times, firsts, strict=True) if time == last)
-    return last, {(last, None if math.isnan(first) else int(first)) for first in at_last}
+    return last, {(last, int(first) if math.isfinite(first) else None) for first in at_last}
 
 
 def frame(bars: pd.DataFrame) -> pd.DataFrame:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlencode
 
+from mizar_async._api.checks import refuse
 from mizar_async._api.market import OfBars, OfKinds
 from mizar_sync import Mizar as BlockingMizar
 
@@ -79,4 +81,9 @@ class MarketCalls:
 
 
 def _given(further: dict[str, object]) -> dict[str, object]:
-    return {name: value for name, value in further.items() if value is not None}
+    given = {name: value for name, value in further.items() if value is not None}
+    try:
+        urlencode(given, doseq=True)
+    except UnicodeEncodeError:
+        raise refuse("further parameters", given, "they must be text that can be written as UTF-8") from None
+    return given

@@ -140,6 +140,7 @@ def test_numbers_are_those_of_the_answer_whole_or_not(client: Mizar, server: Ser
         (lambda m: m.get_bar_data(base_asset="BTC", quote_asset="USDT", start_timestamp="2022-01-01"), "start"),
         (lambda m: m.get_bar_data(base_asset="BTC", quote_asset="USDT", start_timestamp=float("nan")), "start"),
         (lambda m: m.get_bar_types(exchange=5), "exchange=5"),
+        (lambda m: m.get_bar_types(new="\ud800"), "further parameters"),
         (lambda m: m.get_dca_bot_position("one", "BTC", "USDT"), "bot_id='one'"),
         (lambda m: m.get_dca_bot_safety_orders(1, "BTC", "USDT", "buy"), "side='buy'"),
         (lambda m: m.get_subscription_open_positions(None, 1), "subscription_id=None"),

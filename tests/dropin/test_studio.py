@@ -177,6 +177,8 @@ LINE = ",".join(str(value) for value in BAR.values()) + "\n"
         (HEAD + LINE.replace("1502928000000", "2018-04-17 04:02:00+00:00"), "under 'time'"),
         (HEAD + LINE.replace("1502928000000", ""), "under 'time'"),
         (HEAD + LINE.replace("1502928000000", "-1"), "under 'time'"),
+        (HEAD + LINE.replace("1502928000000", "1" + "0" * 13), "under 'time'"),
+        (HEAD + LINE.replace("3427", "True"), "under 'num_ticks'"),
         (HEAD + LINE + LINE[:20] + "\n", "as many fields"),
         (HEAD + LINE.replace("795.15", "much"), "under 'base_asset_volume'"),
         ("\xff\xfe\n", "codec"),
