@@ -81,9 +81,8 @@ class BarFile:
             raise self._refused("not all of its lines have as many fields as it has columns")
         if bars.empty:
             return table([])
-        odd = [name for name in COLUMNS if bars[name].dtype.kind not in ("i" if name == "time" else "if")]
-        if odd or not all(0 <= time < _LAST_TIME for time in bars["time"].tolist()):
-            raise self._refused(f"what it has under {(odd or ['time'])[0]!r} is not what bars have there")
+        if odd := odd_column(bars):
+            raise self._refused(f"what it has under {odd!r} is not what bars have there")
         return bars
 
     def _refused(self, why: str) -> InvalidInput:
@@ -105,6 +104,19 @@ def table(bars: Iterable[dict[str, Any]]) -> pd.DataFrame:
 
     rows = [{name: float("nan") if bar[name] is None else bar[name] for name in COLUMNS} for bar in bars]
     return pd.DataFrame(rows, columns=COLUMNS) if rows else pd.DataFrame(columns=COLUMNS, dtype="float64")
+
+
+def odd_column(bars: pd.DataFrame) -> str | None:
+    """The first column that holds what bars do not have there; None where all is well, as it is of no bars."""
+    for name in () if bars.empty else COLUMNS:
+        if bars[name].dtype.kind not in ("i" if name == "time" else "if"):
+            return name
+    return None if all(map(is_time, bars["time"].tolist())) else "time"
+
+
+def is_time(milliseconds: int) -> bool:
+    """Whether a bar may begin then."""
+    return 0 <= milliseconds < _LAST_TIME
 
 
 def joined(known: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:

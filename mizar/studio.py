@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from mizar_async import InvalidInput, Unavailable
 
-from ._bar_file import BarFile, Marks, frame, joined, last_of, table
+from ._bar_file import BarFile, Marks, frame, is_time, joined, last_of, odd_column, table
 from ._client import Mizar
 from ._values import Document, Id
 
@@ -51,8 +51,9 @@ class MizarStudio:
         file is there, all of it is given, whatever `start_timestamp` says, and only what came later is asked for. The
         newest bar may be unfinished where the server shows such; it is replaced when it is asked for again.
 
-        Raises `InvalidInput` for a file that holds anything else than bars, which is left as it is, OSError if the file
-        can't be written, `MizarAPIException` where the server said no, and ImportError without the extra `frames`.
+        Raises `InvalidInput` for a file that holds anything else than bars, OSError if it can't be written, and leaves
+        it as it is then; `MizarAPIException` where the server said no, `Unavailable` where it gave nothing that can be
+        used, and ImportError without the extra `frames`.
         """
         _check_pandas()
         file = self._file(exchange, f"{_name(base_asset)}{_name(quote_asset)}", bar_type, bar_subclass)
@@ -71,6 +72,8 @@ class MizarStudio:
         known = file.read()
         new = _walked(page, *((start_timestamp, set()) if known.empty else last_of(known)))
         bars = joined(known, table(new))
+        if odd := odd_column(bars):
+            raise _unusable(f"bars have something under {odd!r} that no bar has there")
         if new:
             file.write(bars)
         return frame(bars)
@@ -134,6 +137,12 @@ def _walked(page: Callable[[Id], list[Document]], start: Id, had: Marks) -> list
             break
         had |= bars.keys()
         start = max(time for time, _ in bars)
+        if not all(is_time(time) for time, _ in bars):
+            raise _unusable("a bar begins at a time that can't be")
     if len(bars) >= _FULL_PAGE:
-        raise Unavailable(f"a full page of bars from time {start} on brings no new one", method="GET", path="bars")
+        raise _unusable(f"a full page of bars from time {start} on brings no new one")
     return [*found.values()]
+
+
+def _unusable(why: str) -> Unavailable:
+    return Unavailable(f"the server's answer can't be used: {why}", method="GET", path="bars", attempts=1)

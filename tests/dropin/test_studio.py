@@ -90,6 +90,20 @@ def test_a_full_page_that_brings_nothing_new_is_an_error_and_not_an_end(tmp_path
     assert not (tmp_path / FILE).exists()
 
 
+@pytest.mark.parametrize("odd", [{"time": -5}, {"time": 10**13}, {"first_trade_id": 2**70}])
+def test_a_bar_that_no_file_could_hold_is_an_unusable_answer(odd: dict[str, int], tmp_path: Path) -> None:
+    studio(Bars(HOURS[:2]), tmp_path).get_bar_df("BTC", "USDT")
+    before = (tmp_path / FILE).read_bytes()
+
+    class Odd(Bars):
+        def get_bar_data(self, **_: Any) -> dict[str, Any]:
+            return {"bars": self.bars}
+
+    with pytest.raises(Unavailable, match="can't be used"):
+        studio(Odd([HOURS[1], HOURS[2] | odd]), tmp_path).get_bar_df("BTC", "USDT")
+    assert (tmp_path / FILE).read_bytes() == before
+
+
 def test_no_bars_are_an_empty_frame_and_no_file(tmp_path: Path) -> None:
     frame = studio(Bars([]), tmp_path).get_bar_df("BTC", "USDT")
     assert (len(frame), list(frame.columns), frame.index.name) == (0, COLUMNS[1:], "time")
