@@ -7,14 +7,13 @@ from types import TracebackType
 from typing import Self
 
 from mizar_async import InvalidInput
-from mizar_async._api.checks import Size
 from mizar_sync import Mizar as BlockingMizar
 
 from ._dca import DcaCalls
 from ._errors import refusals_as_before
 from ._hosted import HostedCalls
 from ._market import MarketCalls
-from ._values import Document, Id, whole
+from ._values import Document, Id, Number, number, whole
 
 
 class Mizar(MarketCalls, DcaCalls, HostedCalls):
@@ -78,10 +77,16 @@ class Mizar(MarketCalls, DcaCalls, HostedCalls):
         return {"strategies": [strategy.to_dict() for strategy in self._mizar.get_all_self_hosted_strategies_info()]}
 
     @refusals_as_before
-    def open_position(self, strategy_id: Id, base_asset: str, quote_asset: str, size: Size, is_long: bool) -> Document:
+    def open_position(
+        self, strategy_id: Id, base_asset: str, quote_asset: str, size: Number, is_long: bool
+    ) -> Document:
         """Open one position; `size` is more than 0 and at most 1."""
         return self._mizar.open_position(
-            strategy_id=whole(strategy_id), base_asset=base_asset, quote_asset=quote_asset, size=size, is_long=is_long
+            strategy_id=whole(strategy_id),
+            base_asset=base_asset,
+            quote_asset=quote_asset,
+            size=number(size),
+            is_long=is_long,
         ).to_dict()
 
     @refusals_as_before
