@@ -69,7 +69,7 @@ def interop(session: nox.Session) -> None:
     python = str(old / "bin" / "python")
     session.run(python, "-m", "pip", "install", "--quiet", "--no-deps", "mizar==0.1.5", external=True)
     session.run(python, "-m", "pip", "install", "--quiet", "requests", "dill", "pandas", external=True)
-    session.install("-e", ".[paper]", *group("tests"))
+    session.install("-e", ".[paper,frames]", *group("tests"))
     session.run("pytest", "tests/interop", env={"MIZAR_OLD_PYTHON": python})
 
 

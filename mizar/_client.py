@@ -2,52 +2,21 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from types import TracebackType
-from typing import Any, ParamSpec, Self, TypeVar
+from typing import Self
 
-from mizar_async import InvalidInput, MizarError, Refused
-from mizar_async._api.checks import Size
+from mizar_async import InvalidInput
 from mizar_sync import Mizar as BlockingMizar
 
-P = ParamSpec("P")
-T = TypeVar("T")
-
-Document = dict[str, Any]
-
-
-class MizarAPIException(MizarError):
-    """The server said no. Its argument is the server's error body, as in the old client; the cause tells more."""
-
-    happened = "no"
+from ._dca import DcaCalls
+from ._errors import refusals_as_before
+from ._hosted import HostedCalls
+from ._market import MarketCalls
+from ._values import Document, Id, Number, number, whole
 
 
-def _refusals_as_before(method: Callable[P, T]) -> Callable[P, T]:
-    @functools.wraps(method)
-    def call(*args: P.args, **kwargs: P.kwargs) -> T:
-        try:
-            return method(*args, **kwargs)
-        except Refused as refusal:
-            error = MizarAPIException(
-                refusal.answer,  # type: ignore[arg-type]
-                method=refusal.method,
-                path=refusal.path,
-                status=refusal.status,
-                server_says=refusal.server_says,
-                attempts=refusal.attempts,
-            )
-            raise error from refusal
-
-    return call
-
-
-def _id(value: int | str) -> int:
-    # The dictionaries hold ids as text, and old programs hand them back as they are.
-    return int(value) if isinstance(value, str) and value.isdecimal() and value.isascii() else value  # type: ignore[return-value]
-
-
-class Mizar:
+class Mizar(MarketCalls, DcaCalls, HostedCalls):
     """The client of Mizar's documentation.
 
         mizar_client = Mizar()
@@ -72,28 +41,28 @@ class Mizar:
             api_url = f"{scheme or 'https'}://{host or 'api.mizar.com'}"
         self._mizar = BlockingMizar(api_key or None, api_url=api_url)
 
-    @_refusals_as_before
+    @refusals_as_before
     def ping(self) -> Document:
         """Ask whether the server is there."""
         self._mizar.ping()
         return {}
 
-    @_refusals_as_before
+    @refusals_as_before
     def server_time(self) -> Document:
         """The server's clock: {"server_time": milliseconds since the epoch}."""
         return {"server_time": self._mizar.server_time()}
 
-    @_refusals_as_before
+    @refusals_as_before
     def get_exchanges(self) -> Document:
         """The exchanges and their markets: {"exchanges": [...]}."""
         return {"exchanges": [exchange.to_dict() for exchange in self._mizar.get_exchanges()]}
 
-    @_refusals_as_before
+    @refusals_as_before
     def get_symbols(self, exchange: str, market: str | None = None) -> Document:
         """The pairs of an exchange: {"symbols": [...]}."""
         return {"symbols": [symbol.to_dict() for symbol in self._mizar.get_symbols(exchange=exchange, market=market)]}
 
-    @_refusals_as_before
+    @refusals_as_before
     def create_self_hosted_strategy(
         self, name: str, description: str, exchanges: Iterable[str], symbols: Iterable[str], market: str
     ) -> Document:
@@ -102,38 +71,42 @@ class Mizar:
             name=name, description=description, exchanges=exchanges, symbols=symbols, market=market
         ).to_dict()
 
-    @_refusals_as_before
+    @refusals_as_before
     def get_all_self_hosted_strategies_info(self) -> Document:
         """All strategies of this key: {"strategies": [...]}."""
         return {"strategies": [strategy.to_dict() for strategy in self._mizar.get_all_self_hosted_strategies_info()]}
 
-    @_refusals_as_before
+    @refusals_as_before
     def open_position(
-        self, strategy_id: int | str, base_asset: str, quote_asset: str, size: Size, is_long: bool
+        self, strategy_id: Id, base_asset: str, quote_asset: str, size: Number, is_long: bool
     ) -> Document:
         """Open one position; `size` is more than 0 and at most 1."""
         return self._mizar.open_position(
-            strategy_id=_id(strategy_id), base_asset=base_asset, quote_asset=quote_asset, size=size, is_long=is_long
+            strategy_id=whole(strategy_id),
+            base_asset=base_asset,
+            quote_asset=quote_asset,
+            size=number(size),
+            is_long=is_long,
         ).to_dict()
 
-    @_refusals_as_before
-    def close_position(self, position_id: int | str) -> Document:
+    @refusals_as_before
+    def close_position(self, position_id: Id) -> Document:
         """Close one position."""
-        return self._mizar.close_position(position_id=_id(position_id)).to_dict()
+        return self._mizar.close_position(position_id=whole(position_id)).to_dict()
 
-    @_refusals_as_before
-    def get_all_open_positions(self, strategy_id: int | str) -> Document:
+    @refusals_as_before
+    def get_all_open_positions(self, strategy_id: Id) -> Document:
         """All open positions of a strategy: {"open_positions": [...]}."""
-        positions = self._mizar.get_all_open_positions(strategy_id=_id(strategy_id))
+        positions = self._mizar.get_all_open_positions(strategy_id=whole(strategy_id))
         return {"open_positions": [position.to_dict() for position in positions]}
 
-    @_refusals_as_before
+    @refusals_as_before
     def close_all_positions(
-        self, strategy_id: int | str, base_asset: str | None = None, quote_asset: str | None = None
+        self, strategy_id: Id, base_asset: str | None = None, quote_asset: str | None = None
     ) -> Document:
         """Close all open positions of a strategy, or those of one pair: {"closed_positions": [...]}."""
         positions = self._mizar.close_all_positions(
-            strategy_id=_id(strategy_id), base_asset=base_asset, quote_asset=quote_asset
+            strategy_id=whole(strategy_id), base_asset=base_asset, quote_asset=quote_asset
         )
         return {"closed_positions": [position.to_dict() for position in positions]}
 

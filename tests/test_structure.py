@@ -262,7 +262,7 @@ def test_the_public_names_are_a_list_and_both_packages_share_them() -> None:
     assert both == set(mizar_sync.__all__) - {name.removeprefix("Async") for name in clients}
     for name in both:
         assert getattr(mizar_sync, name) is getattr(mizar_async, name)
-    assert mizar.__all__ == ["Mizar", "MizarAPIException"]
+    assert mizar.__all__ == ["Mizar", "MizarAPIException", "MizarStudio"]
 
 
 def test_a_traceback_shows_the_public_name() -> None:

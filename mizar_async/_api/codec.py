@@ -75,7 +75,7 @@ def encode(endpoint: Endpoint[Any], ask: object) -> Request:
     method, path = endpoint.method, endpoint.path
     if method == "GET":
         values = parameters(endpoint, ask) | further_parameters(ask)
-        query = f"?{urlencode(values)}" if values else ""
+        query = f"?{urlencode(values, doseq=True)}" if values else ""
         return Request(method, path + query, None)
     if endpoint.is_form:
         return Request(method, path, _form(parameters(endpoint, ask)), _FORM)

@@ -13,7 +13,7 @@ from typing import Any, Final, Literal
 import attrs
 
 from . import checks
-from .documented import OFF_THE_WIRE, Documented, as_float, on_the_wire_as, written
+from .documented import OFF_THE_WIRE, Documented, as_number, on_the_wire_as, written
 from .ratio import Ratio
 from .trading import usable_price, utc
 
@@ -157,7 +157,7 @@ def _fraction(ratio: Ratio | None) -> float | None:
     return None if ratio is None else float(ratio.as_fraction)
 
 
-_NUMBER: Final = written(as_float)
+_NUMBER: Final = written(as_number)
 _SHARE: Final = written(_fraction)
 
 

@@ -74,9 +74,14 @@ def twelve_decimals(price: Decimal | None) -> str | None:
     return f"{whole}.{fraction:0<12}"
 
 
-def as_float(number: Decimal | None) -> float | None:
-    """A number as JSON shows it."""
-    return None if number is None else float(number)
+_ONE: Final = Decimal(1)
+
+
+def as_number(number: Decimal | None) -> float | None:
+    """A number as JSON has it: one that was written without a fraction is whole."""
+    if number is None:
+        return None
+    return int(number) if number.same_quantum(_ONE) else float(number)
 
 
 class Documented:

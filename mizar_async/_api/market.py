@@ -11,7 +11,7 @@ import attrs
 
 from ..errors import InvalidInput
 from . import checks
-from .documented import FURTHER, Documented, as_float, written
+from .documented import FURTHER, Documented, as_number, written
 from .trading import usable_price, utc
 
 LARGEST_PAGE: Final = 500
@@ -87,7 +87,7 @@ class BarType(Documented):
     exchange: str
 
 
-_NUMBER: Final = written(as_float)
+_NUMBER: Final = written(as_number)
 
 
 @attrs.frozen

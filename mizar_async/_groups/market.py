@@ -63,7 +63,7 @@ class AsyncMarket:
             bar_type=bar_type,
             bar_subclass=bar_subclass,
         )
-        return await self._channel.perform(endpoints.BAR_TYPES, ask, self._options)
+        return await self._kinds(ask)
 
     async def bars(
         self,
@@ -218,6 +218,9 @@ class AsyncMarket:
             async for bars in pages:
                 for bar in bars:
                     yield bar
+
+    async def _kinds(self, ask: OfKinds) -> list[BarType]:
+        return await self._channel.perform(endpoints.BAR_TYPES, ask, self._options)
 
     async def _page(self, ask: OfBars) -> list[Bar]:
         return await self._channel.perform(endpoints.BARS, ask, self._options)

@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import copy
-import inspect
-import json
 import pickle
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from collections.abc import Callable
 from typing import Any
 
-import attrs
 import pytest
 
 import mizar.api
@@ -19,90 +14,7 @@ from mizar import Mizar, MizarAPIException
 from mizar_async import InvalidInput, MizarError, NotSent, OutcomeUnknown, RateLimited, Refused
 
 from .documented import CLOSED, POSITION, STRATEGY
-
-# Names and order of the parameters of mizar 0.1.5.
-OLD_PARAMETERS = {
-    "__init__": ["api_key", "api_url", "scheme", "host"],
-    "ping": [],
-    "server_time": [],
-    "get_exchanges": [],
-    "get_symbols": ["exchange", "market"],
-    "create_self_hosted_strategy": ["name", "description", "exchanges", "symbols", "market"],
-    "open_position": ["strategy_id", "base_asset", "quote_asset", "size", "is_long"],
-    "close_position": ["position_id"],
-    "close_all_positions": ["strategy_id"],
-    "get_all_open_positions": ["strategy_id"],
-    "get_all_self_hosted_strategies_info": [],
-}
-
-
-@attrs.define
-class Server:
-    """A server that answers one thing to everything, and remembers what it was asked."""
-
-    port: int
-    status: int = 200
-    answer: bytes = b"{}"
-    asked: list[tuple[str, str, Any]] = attrs.field(factory=list)
-
-    def answers(self, answer: object, status: int = 200) -> None:
-        self.status, self.answer = status, json.dumps(answer).encode()
-
-    @property
-    def host(self) -> str:
-        return f"127.0.0.1:{self.port}"
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_GET(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            state.asked.append((self.command, self.path, json.loads(body) if body else None))
-            self.send_response(state.status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(state.answer)))
-            self.end_headers()
-            self.wfile.write(state.answer)
-
-        do_POST = do_GET
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    http.daemon_threads = True
-    state = Server(http.server_port)
-    thread = Thread(target=http.serve_forever, args=(0.02,), daemon=True)
-    thread.start()
-    yield state
-    http.shutdown()
-    http.server_close()
-    thread.join()
-
-
-@pytest.fixture
-def client(server: Server) -> Iterator[Mizar]:
-    with Mizar("key", scheme="http", host=server.host) as client:
-        yield client
-
-
-@pytest.mark.parametrize("method", OLD_PARAMETERS)
-def test_parameters_stand_in_the_old_order_and_may_be_given_by_position(method: str) -> None:
-    parameters = list(inspect.signature(getattr(Mizar, method)).parameters.values())[1:]
-    old = OLD_PARAMETERS[method]
-    assert [parameter.name for parameter in parameters][: len(old)] == old
-    assert {parameter.kind for parameter in parameters} <= {inspect.Parameter.POSITIONAL_OR_KEYWORD}
-    assert all(parameter.default is not inspect.Parameter.empty for parameter in parameters[len(old) :])
-
-
-def test_a_call_by_position_sends_each_value_under_its_name(client: Mizar, server: Server) -> None:
-    server.answers(POSITION)
-    client.open_position(1, "BTC", "USDT", 0.3, True)
-    sent = {"strategy_id": 1, "base_asset": "BTC", "quote_asset": "USDT", "size": 0.3, "is_long": True}
-    assert [one for one in server.asked if one[0] == "POST"] == [("POST", "/api/v1/open-position", sent)]
+from .one_answer import Server
 
 
 @pytest.mark.parametrize("number", [17, "17"], ids=["a number", "text, as the answers hold it"])

@@ -3,10 +3,13 @@
 import json
 import sys
 
+from old_frame import told
+
 from mizar import Mizar
 from mizar.api import MizarAPIException
+from mizar.studio import MizarStudio
 
-key, host = sys.argv[1:]
+key, host, folder = sys.argv[1:]
 client = Mizar(key, scheme="http", host=host)
 answers = {}
 answers["ping"] = client.ping()
@@ -30,12 +33,21 @@ answers["all_closed"] = client.close_all_positions(strategy_id)
 answers["listed_after"] = client.get_all_open_positions(strategy_id)
 answers["strategies"] = client.get_all_self_hosted_strategies_info()
 
+answers["bar_types"] = client.get_bar_types(exchange="binance", base_asset="BTC", bar_subclass="1H")
+answers["bars"] = client.get_bar_data(base_asset="BTC", quote_asset="USDT", bar_subclass="1H", limit=3)
+answers["published"] = client.save_hosted_strategy(lambda x: x, {"strategy_signal_name": "Momentum"}, "x = 'é'\n")
+
+studio = MizarStudio(client, folder)
+answers["frames"] = [told(studio.get_bar_df("BTC", "USDT", bar_subclass="1min")) for _ in range(2)]
+
 answers["refusals"] = {}
 for name, call in {
     "closing twice": lambda: client.close_position(answers["position"]["position_id"]),
     "a short on SPOT": lambda: client.open_position(strategy_id, "BTC", "USDT", 1, False),
     "another's strategy": lambda: client.get_all_open_positions(999),
     "an unknown key": lambda: Mizar("no such key", scheme="http", host=host).get_all_self_hosted_strategies_info(),
+    "bars of no pair": lambda: client.get_bar_data(base_asset="BTC", quote_asset="BTC"),
+    "a strategy without a name": lambda: client.save_hosted_strategy({}, {}),
 }.items():
     try:
         call()
