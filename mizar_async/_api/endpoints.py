@@ -24,7 +24,7 @@ from .dca import (
 )
 from .documented import Documented
 from .hosted import Publication, PublishHosted
-from .market import Bar, BarType, OfBars, OfKinds
+from .market import Bar, BarType, FloatBar, OfBars, OfKinds
 from .trading import (
     CloseAll,
     ClosedPosition,
@@ -150,3 +150,6 @@ DCA_COMMAND_STOP      = Endpoint("POST", _DCA_COMMAND, OfBot,     Submitted, DOU
 # fmt: on
 
 ENDPOINTS: Final[tuple[Endpoint[Any], ...]] = tuple(row for row in vars().copy().values() if isinstance(row, Endpoint))
+
+BARS_OF_FLOATS: Final[Endpoint[list[Any]]] = attrs.evolve(BARS, answer=list[FloatBar])
+"""The same call, read for a data frame."""

@@ -14,7 +14,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from .dca import DcaOrder, DcaPosition, DcaSettings
-from .market import Bar
+from .market import Bar, FloatBar
 from .ratio import Ratio
 from .trading import Symbol
 
@@ -114,7 +114,9 @@ def converter() -> Converter:
     reader.register_structure_hook(Decimal | None, _or_none(_finite))
     reader.register_structure_hook(Ratio | None, _or_none(lambda value: Ratio.fraction(_finite(value))))
     _register(reader, Symbol, _with_markets)
-    _register(reader, Bar, lambda value: value | {"time": _milliseconds(value["time"])})
+    reader.register_structure_hook(float | None, _or_none(lambda value: float(_finite(value))))
+    _register(reader, Bar, _with_milliseconds)
+    _register(reader, FloatBar, _with_milliseconds)
     _register(reader, DcaOrder, lambda value: value | {"id": _id(value["id"])})
     _register(reader, DcaSettings, _of_bot)
     return reader
@@ -136,6 +138,10 @@ def _with_markets(value: dict[str, Any]) -> dict[str, Any]:
     if "markets" not in value and isinstance(value.get("market"), str):
         return value | {"markets": [value["market"]]}
     return value
+
+
+def _with_milliseconds(value: dict[str, Any]) -> dict[str, Any]:
+    return value | {"time": _milliseconds(value["time"])}
 
 
 def _of_bot(value: dict[str, Any]) -> dict[str, Any]:

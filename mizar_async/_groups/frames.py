@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 import attrs
 
 from .._api.checks import refuse
-from .._api.market import Bar
+from .._api.market import Bar, is_whole
+from .._api.trading import BEYOND_PRICES, LEAST_PRICE
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -17,14 +18,14 @@ if TYPE_CHECKING:
 Backend = Literal["pandas", "polars"]
 
 COLUMNS: Final = tuple(field.name for field in attrs.fields(Bar))
-_WHOLE: Final = frozenset(name for name in COLUMNS if name.endswith(("timestamp", "_id", "_ticks")))
+_PRICES: Final = frozenset({"open", "high", "low", "close"})
 
 
 def libraries_of(backend: object) -> tuple[str, ...]:
     """What a kind of frame needs: InvalidInput for one that there is none of, ImportError if it is not installed."""
     if backend not in get_args(Backend):
         raise refuse("backend", backend, "it must be 'pandas' or 'polars'")
-    for library in ("narwhals", "pyarrow", str(backend)):
+    for library in ("narwhals", "pyarrow", "numpy", str(backend)):
         if importlib.util.find_spec(library) is None:
             extra = "polars" if library == "polars" else "'mizar[frames]'"
             raise ImportError(f"bars_frame needs {library}, which is missing: pip install {extra}")
@@ -35,21 +36,30 @@ def schema() -> pa.Schema:
     """The columns: `time` in milliseconds UTC, prices and volumes as floats, the rest whole numbers."""
     import pyarrow as pa
 
-    kinds = {"time": pa.timestamp("ms", tz="UTC")} | dict.fromkeys(_WHOLE, pa.int64())
-    return pa.schema([(name, kinds.get(name, pa.float64())) for name in COLUMNS])
+    kinds = {name: pa.int64() if is_whole(name) else pa.float64() for name in COLUMNS}
+    return pa.schema(kinds | {"time": pa.timestamp("ms", tz="UTC")})
 
 
-def table(bars: Sequence[Bar]) -> pa.Table:
-    """Bars as a table."""
+def table(bars: Sequence[Any]) -> pa.Table:
+    """Bars of floats as a table; what is no number that can be used is missing."""
     import pyarrow as pa
 
-    def column(name: str) -> list[Any]:
-        values = [getattr(bar, name) for bar in bars]
-        if name == "time" or name in _WHOLE:
-            return values
-        return [None if value is None else float(value) for value in values]
+    columns = {name: [getattr(bar, name) for bar in bars] for name in COLUMNS}
+    return pa.table(
+        {name: values if is_whole(name) else _usable(name, values) for name, values in columns.items()},
+        schema=schema(),
+    )
 
-    return pa.table({name: column(name) for name in COLUMNS}, schema=schema())
+
+def _usable(name: str, values: list[float | None]) -> pa.Array:
+    import numpy as np
+    import pyarrow as pa
+
+    least = float(LEAST_PRICE) if name in _PRICES else -np.inf
+    numbers = np.array(values, dtype=np.float64)
+    with np.errstate(invalid="ignore"):  # NaN, which is less than nothing
+        usable = np.isfinite(numbers) & (numbers >= least) & (numbers < float(BEYOND_PRICES))
+    return pa.array(numbers, mask=~usable)
 
 
 def joined(tables: list[pa.Table]) -> pa.Table:

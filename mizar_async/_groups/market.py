@@ -183,7 +183,7 @@ class AsyncMarket:
         return await asyncio.to_thread(frame, bars, backend)
 
     async def _read(self, ask: OfBars, end: int | None) -> pa.Table:
-        walk = Walk(self._page, ask)
+        walk = Walk(self._floats, ask)
         bars = [bar async for page in walk.until(await self._over(walk, end)) for bar in page]
         return await asyncio.to_thread(table, bars)
 
@@ -194,7 +194,7 @@ class AsyncMarket:
         parts = [(span.start, span.bars) for span in spans]
         over: int | None = None
         for start, until in missing(spans, ask.start_timestamp, end):
-            walk = Walk(self._page, attrs.evolve(ask, start_timestamp=start))
+            walk = Walk(self._floats, attrs.evolve(ask, start_timestamp=start))
             if over is None:
                 over = await self._over(walk, end)
             bound = until if over is None or (until is not None and until < over) else over
@@ -224,6 +224,9 @@ class AsyncMarket:
 
     async def _page(self, ask: OfBars) -> list[Bar]:
         return await self._channel.perform(endpoints.BARS, ask, self._options)
+
+    async def _floats(self, ask: OfBars) -> list[Any]:
+        return await self._channel.perform(endpoints.BARS_OF_FLOATS, ask, self._options)
 
     async def _server_time(self) -> int:
         answer = await self._channel.perform(endpoints.SERVER_TIME, Nothing(), self._options)

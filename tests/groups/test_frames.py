@@ -13,6 +13,9 @@ from typing import Any
 import pytest
 
 from mizar_async import AsyncMizar, Bar, InvalidInput
+from mizar_async._api.codec import read
+from mizar_async._api.endpoints import BARS_OF_FLOATS
+from mizar_async._groups.frames import table
 from mizar_sync import Mizar
 from tests.venues import ROOT, RunningVenue, running_venue
 
@@ -65,6 +68,12 @@ async def test_what_the_server_gave_no_number_for_is_missing() -> None:
         frame = await mizar.market.bars_frame(**MINUTES)
     assert frame["close"].isna().tolist() == [True, False, False]
     assert frame["first_trade_id"].isna().tolist() == [False, False, True]
+
+
+def test_bars_of_2021_are_read_too() -> None:
+    old = bar(0, 0, time="2018-04-17 04:02:00+00:00", close="0", base_asset_volume="7.5", bar_type_id=1)
+    [row] = table(read(BARS_OF_FLOATS, json.dumps({"bars": [old]}).encode())).to_pylist()
+    assert (row["time"].isoformat(), row["close"], row["base_asset_volume"]) == ("2018-04-17T04:02:00+00:00", None, 7.5)
 
 
 async def test_it_gives_no_bar_that_is_not_over_by_the_servers_clock() -> None:
@@ -244,8 +253,6 @@ async def test_the_files_stay_few_and_each_of_them_short(tmp_path: Path, monkeyp
     monkeypatch.setattr(bar_cache, "_FULL", 100)
     shelf = bar_cache.Shelf(tmp_path, AsyncMizar("key")._view.channel, _ask())
     shelf.read(0, None)
-    from mizar_async._groups.frames import table
-
     for place in range(0, 1_000, 10):
         bars = [Bar(moment * MINUTE) for moment in range(place, place + 10)]
         shelf.keep(place * MINUTE, (place + 10) * MINUTE, table(bars))
