@@ -46,11 +46,11 @@ def _amount(text: str) -> Decimal:
 
 VolumeBars = Annotated[
     Decimal | None,
-    typer.Option(help="Bars of so much of the base asset, of a file of trades.", parser=_amount, metavar="AMOUNT"),
+    typer.Option(help="Bars of so much of the base asset, of a file of trades.", parser=_amount, metavar="<amount>"),
 ]
 DollarBars = Annotated[
     Decimal | None,
-    typer.Option(help="Bars of so much of the quote asset, of a file of trades.", parser=_amount, metavar="AMOUNT"),
+    typer.Option(help="Bars of so much of the quote asset, of a file of trades.", parser=_amount, metavar="<amount>"),
 ]
 
 
