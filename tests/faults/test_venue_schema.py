@@ -12,7 +12,7 @@ import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis.core.failures import FailureGroup
-from schemathesis.specs.openapi.checks import positive_data_acceptance
+from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance
 
 from mizar_async import paper
 from mizar_async._api.endpoints import API_PREFIX
@@ -53,7 +53,18 @@ _populated()
 )
 def test_every_answer_is_one_that_the_description_announces(case: schemathesis.Case) -> None:
     _aim(case)
-    case.call_and_validate(headers={"mizar-api-key": KEY}, excluded_checks=[positive_data_acceptance])
+    excluded = [positive_data_acceptance, *([negative_data_rejection] if _is_right_all_the_same(case) else [])]
+    case.call_and_validate(headers={"mizar-api-key": KEY}, excluded_checks=excluded)
+
+
+def _is_right_all_the_same(case: schemathesis.Case) -> bool:
+    """Whether a query that is meant to be wrong says all that is needed, and more.
+
+    Names that nobody knows are ignored, and the key is put in: then the venue is right to answer.
+    """
+    needed = [parameter.name for parameter in case.operation.query if parameter.is_required]
+    known = {str(value) for value in (1, *KNOWN.values())}
+    return bool(needed) and all(str(case.query.get(name)) in known for name in needed)
 
 
 KNOWN: dict[str, object] = {
