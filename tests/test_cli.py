@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator
 from decimal import Decimal
 from pathlib import Path
 
+import httpx
 import pytest
 
 from mizar_async import AsyncMizar
@@ -110,6 +111,57 @@ async def test_a_setting_that_cannot_be_right_is_refused_with_its_reason(
     assert code == 2
     assert reason in out
     assert "Traceback" not in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (("--volume-in", "both"), "volume_in='both' is refused: it must be 'base' or 'quote'"),
+        (("--tick-bars", "5"), "tick_bars is refused: it needs a recording of trades"),
+        (("--volume-bars", "0.5"), "volume_bars is refused: it needs a recording of trades"),
+        (("--dollar-bars", "-1"), "dollar_bars=Decimal('-1') is refused: it must be a finite number, more than 0"),
+        (("--dollar-bars", "NaN"), "dollar_bars=Decimal('NaN') is refused"),
+        (("--dollar-bars", "much"), "'much' is no number"),
+        (("--tick-bars", "1.5"), "Invalid value for '--tick-bars'"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+async def test_bars_that_can_not_be_are_refused_with_a_sentence_and_no_file_is_made(
+    tmp_path: Path, arguments: tuple[str, ...], reason: str
+) -> None:
+    prices = tmp_path / "BTCUSDT.csv"
+    prices.write_text("timestamp,open,close\n1641038400000,1,1\n")
+    code, out = await said("paper", "--prices", str(prices), "--db", str(tmp_path / "venue.db"), *arguments)
+    assert code == 2
+    assert reason in out
+    assert "Traceback" not in out
+    assert names_in(tmp_path) == ["BTCUSDT.csv"]
+
+
+def names_in(directory: Path) -> list[str]:
+    return [file.name for file in directory.iterdir()]
+
+
+async def test_what_volume_is_counted_in_is_refused_without_a_file(tmp_path: Path) -> None:
+    code, out = await said("paper", "--db", str(tmp_path / "venue.db"), "--volume-in", "quote")
+    assert (code, "it is about a file of candles" in out) == (2, True)
+
+
+async def test_the_paper_venue_makes_the_bars_that_were_asked_for(tmp_path: Path) -> None:
+    prices = tmp_path / "BTCUSDT.csv"
+    trades = "\n".join(f"{1641038400000 + n},{n},buy,2,0.1" for n in range(10))
+    prices.write_text(f"timestamp,id,side,price,amount\n{trades}\n")
+    asked = ("--tick-bars", "3", "--volume-bars", "0.5", "--dollar-bars", "0.40000000000000000000000000000000000001")
+    async with started("paper", "--prices", str(prices), "--db", str(tmp_path / "venue.db"), *asked) as process:
+        url, key = pasted(await lines_until(process, "MIZAR_API_KEY"))
+        async with httpx.AsyncClient(base_url=f"{url}/api/v1/", headers={"mizar-api-key": key}) as http:
+            await http.get("ping")
+            while (await http.get("server-time")).json()["server_time"] < 1641038400010:
+                pass
+            for bar_type, ticks in [("tick", [3, 3, 3]), ("volume", [5, 5]), ("dollar", [3, 3, 3])]:
+                pair = {"base_asset": "BTC", "quote_asset": "USDT"}
+                answer = await http.get("bars", params=pair | {"bar_type": bar_type, "bar_subclass": "dynamic"})
+                assert [bar["num_ticks"] for bar in answer.json()["bars"]] == ticks
 
 
 async def test_a_file_that_cannot_be_replayed_is_named(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import importlib.util
 import math
 import sys
 from collections.abc import Callable, Coroutine
+from decimal import Decimal
 from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import Annotated, Any
@@ -34,8 +35,23 @@ Seed = Annotated[int, typer.Option(help="The seed of the simulated prices.")]
 Spread = Annotated[float, typer.Option(help="Percent between buying and selling; fills are worse by half of it.")]
 VolumeIn = Annotated[str, typer.Option(help="What the volume of the file's candles is counted in: base or quote.")]
 TickBars = Annotated[int | None, typer.Option(help="Bars of so many trades, of a file of trades.")]
-VolumeBars = Annotated[float | None, typer.Option(help="Bars of so much of the base asset, of a file of trades.")]
-DollarBars = Annotated[float | None, typer.Option(help="Bars of so much of the quote asset, of a file of trades.")]
+
+
+def _amount(text: str) -> Decimal:
+    try:
+        return Decimal(text)
+    except ArithmeticError:
+        raise typer.BadParameter(f"{text!r} is no number") from None
+
+
+VolumeBars = Annotated[
+    Decimal | None,
+    typer.Option(help="Bars of so much of the base asset, of a file of trades.", parser=_amount, metavar="<amount>"),
+]
+DollarBars = Annotated[
+    Decimal | None,
+    typer.Option(help="Bars of so much of the quote asset, of a file of trades.", parser=_amount, metavar="<amount>"),
+]
 
 
 @app.callback(invoke_without_command=True)

@@ -1,18 +1,19 @@
 """Bars, made of rows. Pure: rows in, bars out, and none before it is over.
 
 A row is a candle or a trade. A time bar holds the rows that begin in its interval; where there is none, there is no
-bar. Other bars hold whole trades, added in their order until the sum reaches the threshold: that trade is the bar's
-last, whatever is above, and the next bar begins at nothing with the next trade.
+bar. It is over when its interval is, and not before the last of its rows: of a candle that lasts longer than the bar
+nobody knows the high, low and close any sooner. Other bars hold whole trades, added in their order until the sum
+reaches the threshold: that trade is the bar's last, whatever is above, and the next bar begins at nothing with the next
+trade.
 """
 
 from __future__ import annotations
 
 import bisect
-import functools
 import itertools
 import operator
 from collections.abc import Callable, Iterable, Iterator
-from decimal import Context, Decimal
+from decimal import Context, Decimal, localcontext
 from typing import Final, Literal, NamedTuple, Protocol
 
 import attrs
@@ -63,8 +64,14 @@ class Finished:
     def written(self) -> bytes:
         """Its JSON, written once: numbers only, exactly."""
         if self._written is None:
-            self._written = (_SHAPE % tuple([as_text(value) for value in _values_of(self.bar)])).encode()
+            self._written = (_SHAPE % tuple([_number(value) for value in _values_of(self.bar)])).encode()
         return self._written
+
+
+def _number(value: int | Decimal) -> int | str:
+    if type(value) is int:
+        return value
+    return as_text(value) if value else "0"
 
 
 class Series(Protocol):
@@ -76,11 +83,12 @@ class Series(Protocol):
 
 
 class TimeBars:
-    """Bars of a width on the grid of UTC; each is made when it is first asked for."""
+    """Bars of a width on the grid of UTC, of rows that last so long; each is made when it is first asked for."""
 
-    def __init__(self, rows: Rows, width: int) -> None:
+    def __init__(self, rows: Rows, width: int, lasts: int = 0) -> None:
         self._rows = rows
         self._width = width
+        self._lasts = lasts
         self._made: dict[int, Finished] = {}
 
     def page(self, start: int, limit: int, now: int) -> list[Finished]:
@@ -92,7 +100,7 @@ class TimeBars:
             if following is None or following.over_at > now:
                 break
             found.append(following)
-            place = following.over_at // self._width
+            place = following.bar.time // self._width + 1
         return found
 
     def _first_from(self, place: int) -> Finished | None:
@@ -105,7 +113,7 @@ class TimeBars:
             end = (place + 1) * self._width
             inside = itertools.takewhile(lambda row: row.time < end, rows)
             bar = bar_of(place * self._width, itertools.chain([first], inside))
-            self._made[place] = Finished(bar, end)
+            self._made[place] = Finished(bar, max(end, (bar.last_timestamp or 0) + self._lasts))
         return self._made[place]
 
 
@@ -146,34 +154,29 @@ def _cut(rows: Iterator[Row], measure: Callable[[Row], Decimal], threshold: Deci
 
 def bar_of(time: int, rows: Iterable[Row]) -> Bar:
     """The bar that holds these rows, of which there is one at least."""
-    inside = [*rows]
-    first, last = inside[0], inside[-1]
-    bought = [row for row in inside if row.side == "buy"]
-    sold = [row for row in inside if row.side == "sell"]
-    return Bar(
-        time=time,
-        open=first.open,
-        high=max([row.high for row in inside]),
-        low=min([row.low for row in inside]),
-        close=last.close,
-        base_asset_volume=_sum([row.base for row in inside]),
-        base_asset_buy_volume=_sum([row.base for row in bought]),
-        base_asset_sell_volume=_sum([row.base for row in sold]),
-        quote_asset_volume=_sum([row.quote for row in inside]),
-        quote_asset_buy_volume=_sum([row.quote for row in bought]),
-        quote_asset_sell_volume=_sum([row.quote for row in sold]),
-        first_timestamp=first.time,
-        last_timestamp=last.time,
-        first_trade_id=first.id,
-        last_trade_id=last.id,
-        num_ticks=len(inside),
-        num_buy_ticks=len(bought),
-        num_sell_ticks=len(sold),
-    )
-
-
-def _sum(numbers: Iterable[Decimal]) -> Decimal:
-    return functools.reduce(_EXACT.add, numbers, _ZERO)
+    times, ids, opens, highs, lows, closes, bases, quotes, sides = zip(*rows, strict=True)
+    bought, sold = [side == "buy" for side in sides], [side == "sell" for side in sides]
+    with localcontext(_EXACT):
+        return Bar(
+            time=time,
+            open=opens[0],
+            high=max(highs),
+            low=min(lows),
+            close=closes[-1],
+            base_asset_volume=sum(bases, _ZERO),
+            base_asset_buy_volume=sum(itertools.compress(bases, bought), _ZERO),
+            base_asset_sell_volume=sum(itertools.compress(bases, sold), _ZERO),
+            quote_asset_volume=sum(quotes, _ZERO),
+            quote_asset_buy_volume=sum(itertools.compress(quotes, bought), _ZERO),
+            quote_asset_sell_volume=sum(itertools.compress(quotes, sold), _ZERO),
+            first_timestamp=times[0],
+            last_timestamp=times[-1],
+            first_trade_id=ids[0],
+            last_trade_id=ids[-1],
+            num_ticks=len(times),
+            num_buy_ticks=sum(bought),
+            num_sell_ticks=sum(sold),
+        )
 
 
 Measure = Literal["tick", "volume", "dollar"]
@@ -186,9 +189,11 @@ MEASURES: Final[dict[Measure, Callable[[Row], Decimal]]] = {
 """What a trade counts for, by the type of the bars."""
 
 
-def series_of(rows: Rows, thresholds: dict[Measure, Decimal]) -> dict[tuple[str, str], Series]:
-    """Every kind of bars that these rows have, by type and subclass."""
-    made: dict[tuple[str, str], Series] = {("time", name): TimeBars(rows, width) for name, width in WIDTHS.items()}
+def series_of(rows: Rows, lasts: int, thresholds: dict[Measure, Decimal]) -> dict[tuple[str, str], Series]:
+    """Every kind of bars that these rows have, by type and subclass; each row lasts so many milliseconds."""
+    made: dict[tuple[str, str], Series] = {
+        ("time", name): TimeBars(rows, width, lasts) for name, width in WIDTHS.items()
+    }
     for measure, threshold in thresholds.items():
         made[measure, "dynamic"] = ThresholdBars(rows, MEASURES[measure], threshold)
     return made

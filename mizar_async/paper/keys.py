@@ -22,8 +22,8 @@ def new_key() -> str:
 
 def name_of(key: str) -> str:
     """The part of a key that finds its row; empty for text that is no key of this venue."""
-    parts = key.split("_")
-    return parts[1] if len(parts) == 3 else ""
+    parts = key.split("_", 3)
+    return parts[1] if len(parts) == 3 and key.isascii() else ""
 
 
 def hashed(key: str) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from decimal import Decimal
 from typing import Final
 
@@ -29,6 +30,8 @@ class Market:
         # Of prices without a beginning there are bars of the last two days.
         history = (clock.now() // _DAY - 2) * _DAY if feed.starts is None else 0
         self._series = {name: _series(feed, name, history, thresholds) for name in self._symbols}
+        # Bars are made when they are asked for, maybe from the loops of several threads.
+        self._making = threading.Lock()
 
     def price(self, symbol: str) -> Decimal:
         """The feed's price of a pair now, before any spread; KeyError for a pair that is not traded here."""
@@ -68,11 +71,12 @@ class Market:
         series = self._series[symbol.symbol].get((ask.bar_type, ask.bar_subclass))
         if series is None:
             raise rules.no_bars()
-        return series.page(ask.start_timestamp, ask.limit, self.clock.now())
+        with self._making:
+            return series.page(ask.start_timestamp, ask.limit, self.clock.now())
 
 
 def _series(feed: Feed, name: str, history: int, thresholds: dict[Measure, Decimal]) -> dict[tuple[str, str], Series]:
-    return series_of(lambda start: feed.rows(name, max(start, history)), thresholds)
+    return series_of(lambda start: feed.rows(name, max(start, history)), feed.lasts, thresholds)
 
 
 def _is_asked(kind: BarType, ask: OfKinds) -> bool:

@@ -44,7 +44,7 @@ class Upload:
     told: object
     """What the JSON of `info` says; None if it is none."""
     source: str = attrs.field(repr=False)
-    strategy: bytes = attrs.field(repr=False)
+    strategy: bytes | bytearray = attrs.field(repr=False)
     """The base64 text of a pickle."""
 
 

@@ -216,7 +216,7 @@ def recorded(tmp_path: Path) -> Path:
     path = RECORDED / "BTCUSDT-1m-2022-01.csv"
     if path.exists():
         return path
-    lines = [f"{START + row * 60_000},{50_000 + row}.5,0,0,{row}.25,0" for row in range(2_000)]
+    lines = [f"{START + row * 60_000},{50_000 + row}.5,,,{50_000 + row}.25,0" for row in range(2_000)]
     return written(tmp_path, "timestamp,open,high,low,close,volume\n" + "\n".join(lines))
 
 

@@ -30,6 +30,11 @@ class Feed(Protocol):
         """Whether its rows are trades, with their amounts."""
         ...
 
+    @property
+    def lasts(self) -> int:
+        """How long each of its rows lasts, in milliseconds; 0 for trades, and for prices at a time."""
+        ...
+
     def exchanges(self) -> tuple[Exchange, ...]:
         """The exchanges and their markets."""
         ...

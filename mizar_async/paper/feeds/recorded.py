@@ -28,9 +28,9 @@ class Replay:
     | candles | `timestamp`, `open`, `close` | `high`, `low`, `volume`                |
     | trades  | `timestamp`, `price`         | `id`, `side` (of the taker), `amount`  |
 
-    Without `high` and `low` they are those of open and close; without volume or amount it is 0; without an id it is the
-    row's number, from 0; without a side nobody knows it. `volume_in` says what a candle's volume is counted in, "base"
-    or "quote"; a trade's amount is in base.
+    Without `high` and `low`, or where their cells are empty, they are those of open and close; without volume or amount
+    it is 0; without an id it is the row's number, from 0; without a side nobody knows it. `volume_in` says what a
+    candle's volume is counted in, "base" or "quote"; a trade's amount is in base.
 
     A timestamp is a whole number of milliseconds since the epoch, or a date and time such as
     `2022-01-01 00:00:00`, in UTC unless it names another zone. A candle's timestamp is its opening time.
@@ -54,7 +54,7 @@ class Replay:
         self.has_trades = recording.is_trades
         self._rows = recording.rows
         self._times = [row.time for row in self._rows]
-        self._lasts = shortest(self._times)
+        self.lasts = 0 if self.has_trades else shortest(self._times)
 
     def __repr__(self) -> str:
         return f"Replay({self.path.name!r}, {self._base}/{self._quote}, {len(self._rows)} rows)"
@@ -67,7 +67,7 @@ class Replay:
     @property
     def ends(self) -> int:
         """The time at which the last row is over, in milliseconds since the epoch."""
-        return self._times[-1] + (0 if self.has_trades else self._lasts)
+        return self._times[-1] + self.lasts
 
     def exchanges(self) -> tuple[Exchange, ...]:
         """One exchange, binance, with SPOT and FUTURES."""
@@ -82,7 +82,7 @@ class Replay:
         if symbol != self._base + self._quote:
             raise KeyError(symbol)
         row = self._rows[max(0, bisect.bisect_right(self._times, at) - 1)]
-        return row.close if at >= row.time + self._lasts else row.open
+        return row.close if at >= row.time + self.lasts else row.open
 
     def rows(self, symbol: str, start: int) -> Iterator[Row]:
         """The rows of the recording that begin at a time or later."""

@@ -44,7 +44,10 @@ def _recording(path: Path, file: Iterable[str], volume_in: str) -> Recording:
     try:
         columns: dict[str, int] = {}
         for place, name in enumerate(next(lines, [])):
-            columns.setdefault(name.strip().lower(), place)
+            known = name.strip().lower()
+            if known in columns and known in _READ:
+                raise ValueError(f"the column {known} stands twice")
+            columns.setdefault(known, place)
         is_trades = _is_trades(columns)
         for line in filter(None, lines):
             cells = {name: _cell(line, place) for name, place in columns.items() if name in _READ}
@@ -77,8 +80,8 @@ def _is_trades(columns: dict[str, int]) -> bool:
 
 def _candle(cells: dict[str, str], number: int, volume_in: str) -> Row:
     first, last = _price(cells["open"]), _price(cells["close"])
-    high = _price(cells["high"]) if "high" in cells else max(first, last)
-    low = _price(cells["low"]) if "low" in cells else min(first, last)
+    high = _price(cells["high"]) if cells.get("high") else max(first, last)
+    low = _price(cells["low"]) if cells.get("low") else min(first, last)
     if high < max(first, last) or low > min(first, last):
         raise ValueError(f"high {high} and low {low} do not hold open {first} and close {last}")
     volume = _amount(cells.get("volume") or "0")
@@ -119,6 +122,8 @@ def _time(text: str) -> int:
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
     since = moment - datetime(1970, 1, 1, tzinfo=UTC)
+    if not 0 <= since.days < 10**14 // 86_400_000:
+        raise ValueError(f"{text[:40]!r} is no time from 1970 to 5138")
     return (since.days * 86_400 + since.seconds) * 1000 + since.microseconds // 1000
 
 
@@ -134,12 +139,12 @@ def _amount(text: str) -> Decimal:
     amount = _number(text)
     if not (amount.is_finite() and (amount == 0 or Decimal("1e-20") <= amount < Decimal("1e20"))):
         raise ValueError(f"{text[:40]!r} is no amount")
-    return amount
+    return amount or Decimal(0)  # whatever the exponent of that 0
 
 
 def _number(text: str) -> Decimal:
-    try:
-        number = Decimal(text)
+    try:  # Decimal itself also takes digits of other scripts, and underscores
+        number = Decimal(text if text.isascii() and "_" not in text else "NaN")
     except InvalidOperation:
         return Decimal("NaN")
     return number if len(number.as_tuple().digits) <= 60 else Decimal("NaN")

@@ -57,6 +57,7 @@ class Simulated:
 
     starts: None = None
     has_trades: bool = False
+    lasts: int = 0
 
     def __init__(self, seed: int = 0) -> None:
         self.seed = seed

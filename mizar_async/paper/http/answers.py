@@ -48,7 +48,7 @@ def asked(endpoint: Endpoint[Any], values: dict[str, Any]) -> object:
         return request(**{field.name: values[wire_name(field)] for field in on_the_wire(request)})
     except InvalidInput as problem:
         # What pydantic let through is wrong only as a whole. The message's first half shows a value: it stays here.
-        reason = str(problem).partition(" is refused: ")[2]
+        reason = str(problem).rpartition(" is refused: ")[2]
         place = "query" if endpoint.method == "GET" else "body"
         raise Refusal(422, [Complaint((place,), reason, "inconsistent")]) from None
 

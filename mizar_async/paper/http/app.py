@@ -84,10 +84,15 @@ _MEANS: Final = {
 
 def create_app(venue: Venue) -> FastAPI:
     """The ASGI application of a venue: the API below /api/v1, its pages at /docs, /redoc and /openapi.json."""
+
+    async def begin() -> None:
+        venue.clock.now()  # a replay begins with the first call, also with one that asks for no time
+
     app = FastAPI(
         title="Mizar, the paper venue",
         version="1",  # of the API
         redirect_slashes=False,  # clients do not follow redirects
+        dependencies=[Depends(begin)],
     )
     app.router.route_class = StrictRoute
     app.add_exception_handler(Refusal, _refused)
@@ -176,6 +181,13 @@ def _keyword(name: str, kind: object) -> inspect.Parameter:
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=kind)
 
 
+_HEADERS: Final = {
+    401: {"WWW-Authenticate": "APIKey"},
+    # What was not read of the body can't be told from a next request: the connection ends with the answer.
+    413: {"Connection": "close"},
+}
+
+
 def _error(status: int, detail: object, headers: Mapping[str, str] | None = None) -> Response:
     body = msgspec.json.encode({"detail": detail})
     return Response(body, status_code=status, headers=headers, media_type="application/json")
@@ -183,8 +195,7 @@ def _error(status: int, detail: object, headers: Mapping[str, str] | None = None
 
 async def _refused(_: Request, problem: Exception) -> Response:
     assert isinstance(problem, Refusal)
-    challenge = {"WWW-Authenticate": "APIKey"} if problem.status == 401 else None
-    return _error(problem.status, problem.detail, challenge)
+    return _error(problem.status, problem.detail, _HEADERS.get(problem.status))
 
 
 async def _not_valid(_: Request, problem: Exception) -> Response:

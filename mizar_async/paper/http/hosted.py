@@ -6,7 +6,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
-from fastapi import HTTPException, Request
+from fastapi import Request
 from starlette.responses import Response
 
 from ..._api.endpoints import PUBLISH_HOSTED
@@ -18,8 +18,12 @@ from .bodies import LARGEST_BODY, strict_json
 
 _FORM: Final = "application/x-www-form-urlencoded"
 
+LIMITS: Final = {"strategy-info": LARGEST_BODY, "strategy-file": LARGEST_SOURCE, "strategy": LARGEST_STRATEGY}
+"""The fields of the form, and how many bytes each may have."""
+
 # A byte of a form may be written in three.
-_LARGEST_FORM: Final = 3 * (LARGEST_STRATEGY + LARGEST_SOURCE) + LARGEST_BODY
+_LARGEST_FORM: Final = 3 * sum(LIMITS.values())
+_LONGEST_NAME: Final = 100  # of a field, as it is written: a longer one is none of these
 
 BODY: Final[dict[str, Any]] = {
     "requestBody": {
@@ -50,46 +54,95 @@ def published(venue: Venue) -> Callable[[Request, int], Coroutine[Any, Any, Resp
     """What a form is made of, and given to the venue; whose key it is has been found out before."""
 
     async def publish(request: Request, owner: int) -> Response:
-        fields = _fields(await _body(request))
-        source, strategy = fields.get("strategy-file", b""), fields.get("strategy", b"")
-        if len(source) > LARGEST_SOURCE:
-            raise too_large("source", LARGEST_SOURCE)
-        if len(strategy) > LARGEST_STRATEGY:
-            raise too_large("strategy", LARGEST_STRATEGY)
-        if not strategy:
+        fields = await _fields(request)
+        if not fields["strategy"]:
             raise invalid(("body", "strategy"), "Field required", "missing")
-        info = _text("strategy-info", fields.get("strategy-info", b""))
+        info, source = _text("strategy-info", fields), _text("strategy-file", fields)
         try:
             told = strict_json(info.encode())
         except (ValueError, ArithmeticError, RecursionError):
             told = None
-        upload = Upload(info, told, _text("strategy-file", source), strategy)
-        return answered(PUBLISH_HOSTED, venue.publish_hosted(owner, upload))
+        return answered(PUBLISH_HOSTED, venue.publish_hosted(owner, Upload(info, told, source, fields["strategy"])))
 
     return publish
 
 
-async def _body(request: Request) -> bytes:
+async def _fields(request: Request) -> dict[str, bytearray]:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != _FORM:
         raise invalid(("body",), f"It should be a form, of the content type {_FORM}", "no_form")
-    body = bytearray()
+    announced = request.headers.get("content-length", "")
+    size = int(announced[:20]) if announced.isdecimal() else 0
+    form = Form()
     async for chunk in request.stream():
-        body += chunk
-        if len(body) > _LARGEST_FORM:
-            raise HTTPException(413, "The body is too large", headers={"Connection": "close"})
-    return bytes(body)
+        form.take(chunk)
+        if max(size, form.size) > _LARGEST_FORM:
+            raise too_large("body", _LARGEST_FORM)
+    return form.ended()
 
 
-def _fields(body: bytes) -> dict[str, bytes]:
-    fields: dict[str, bytes] = {}
-    for part in filter(None, body.split(b"&")):
-        name, _, value = part.partition(b"=")
-        known = _unquoted(name).decode("utf-8", "replace")
-        if known in fields:
-            raise invalid(("body",), "A field stands twice", "twice")
-        fields[known] = _unquoted(value)
-    return fields
+class Form:
+    """The fields of a form, read as its body comes, so that memory holds what they say, and the body never.
+
+    Fields that nobody asked for are passed over. Raises the refusal of one that is too large, or that stands twice.
+    """
+
+    def __init__(self) -> None:
+        self.size = 0
+        """How much was read."""
+        self._found: dict[str, bytearray] = {}
+        self._begin()
+
+    def _begin(self) -> None:
+        self._name = b""
+        self._value: bytearray | None = None
+        self._limit = 0
+        self._half = b""
+
+    def take(self, chunk: bytes) -> None:
+        """Read on."""
+        self.size += len(chunk)
+        first, *others = chunk.split(b"&")
+        self._part(first)
+        for part in others:
+            self._end()
+            self._part(part)
+
+    def ended(self) -> dict[str, bytearray]:
+        """What each field says, once the body is over: nothing for one that is missing."""
+        self._end()
+        return {name: self._found.get(name, bytearray()) for name in LIMITS}
+
+    def _part(self, part: bytes) -> None:
+        if self._value is None:
+            name, equals, part = part.partition(b"=")
+            self._name = (self._name + name)[:_LONGEST_NAME]
+            if not equals:
+                return
+            self._value = self._field()
+        part = self._half + part
+        # An escape has three bytes, which may come in two pieces.
+        half = part.find(b"%", max(0, len(part) - 2))
+        self._half = b"" if half < 0 else part[half:]
+        self._say(part if half < 0 else part[:half])
+
+    def _end(self) -> None:
+        if self._value is not None:
+            self._say(self._half)
+        self._begin()
+
+    def _field(self) -> bytearray:
+        known = _unquoted(self._name).decode("utf-8", "replace")
+        if known in self._found:
+            raise invalid(("body", known), "It stands twice", "twice")
+        self._limit = LIMITS.get(known, 0)
+        return self._found.setdefault(known, bytearray()) if known in LIMITS else bytearray()
+
+    def _say(self, written: bytes) -> None:
+        if self._limit and self._value is not None:
+            self._value += _unquoted(written)
+            if len(self._value) > self._limit:
+                raise too_large(_unquoted(self._name).decode(), self._limit)
 
 
 def _unquoted(text: bytes) -> bytes:
@@ -99,8 +152,8 @@ def _unquoted(text: bytes) -> bytes:
     return unquote_to_bytes(text) if b"%" in text else text
 
 
-def _text(name: str, value: bytes) -> str:
+def _text(name: str, fields: dict[str, bytearray]) -> str:
     try:
-        return value.decode()
+        return fields[name].decode()
     except UnicodeDecodeError:
         raise invalid(("body", name), "It should be UTF-8", "no_utf_8") from None

@@ -75,6 +75,8 @@ class Store:
         self._keys: dict[str, tuple[int, bytes]] = {}
         self._strategies: dict[int, OwnedStrategy] = {}
         with self._transaction() as connection:
+            # Of several processes on a new file, or on one of an older version, one makes what is missing.
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
             SCHEMA.create_all(connection)
 
     def close(self) -> None:
@@ -151,7 +153,9 @@ class Store:
         with self._transaction() as connection:
             return [_strategy(row) for row in connection.execute(STRATEGIES_OF, {"owner": owner})]
 
-    def add_hosted(self, owner: int, *, name: str, info: str, source: str, strategy: bytes, at: int) -> None:
+    def add_hosted(
+        self, owner: int, *, name: str, info: str, source: str, strategy: bytes | bytearray, at: int
+    ) -> None:
         """Store a hosted strategy: what is told of it, its source, and the text of its pickle as it came."""
         row = {"name": name, "info": info, "source": source, "strategy": strategy, "creation_timestamp": at}
         with self._transaction() as connection:
