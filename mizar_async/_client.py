@@ -66,6 +66,9 @@ class AsyncMizar:
             )
             closed = await mizar.close_position(position_id=position.position_id)
 
+    Further calls stand in groups: `mizar.market` has prices, `mizar.dca` DCA bots, `mizar.tradingview` the commands of
+    TradingView alerts, `mizar.hosted` strategies that Mizar runs.
+
     `api_key` and `api_url` default to the environment variables MIZAR_API_KEY and MIZAR_API_URL, the address then to
     the real venue's; it may stand with or without `/api/v1`. Plain http is for this machine only.
 
@@ -87,6 +90,11 @@ class AsyncMizar:
     first needed and go with their loop. Making a client does no I/O. Raises `InvalidInput` for a value that can't be
     right. Every call may raise any `MizarError` but no exception of another library.
     """
+
+    market: AsyncMarket
+    dca: AsyncDca
+    tradingview: AsyncTradingView
+    hosted: AsyncHosted
 
     def __init__(
         self,

@@ -520,6 +520,9 @@ class Mizar:
         with Mizar() as mizar: position = mizar.open_position( strategy_id=1, base_asset="BTC", quote_asset="USDT",
         size=0.3, is_long=True ) closed = mizar.close_position(position_id=position.position_id)
 
+    Further calls stand in groups: `mizar.market` has prices, `mizar.dca` DCA bots, `mizar.tradingview` the commands of
+    TradingView alerts, `mizar.hosted` strategies that Mizar runs.
+
     `api_key` and `api_url` default to the environment variables MIZAR_API_KEY and MIZAR_API_URL, the address then to
     the real venue's; it may stand with or without `/api/v1`. Plain http is for this machine only.
 
