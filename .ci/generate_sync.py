@@ -1,9 +1,9 @@
 """Writes mizar_sync/_client.py from the sources of AsyncMizar and of its groups of calls, such as AsyncMarket.
 
 With --check it only says whether that is up to date. What becomes of a method is told by its syntax: `async def` waits
-for the call; a plain method that returns an AsyncIterator or an AbstractAsyncContextManager becomes the blocking one;
-`Self` becomes a client on the same loop; every other plain method is called as it is. Anything else is an error, not a
-guess.
+for the call; a plain method that returns an AsyncIterator, an AsyncGenerator or an AbstractAsyncContextManager becomes
+the blocking one; `Self` becomes a client on the same loop; every other plain method is called as it is. Anything else
+is an error, not a guess.
 """
 
 from __future__ import annotations
@@ -135,7 +135,7 @@ WORDS = [
     (r"an iterable or an async iterable", "an iterable"),
 ]
 TYPES = [
-    (r"\bAsyncIterator\[", "BlockingIterator["),
+    (r"\bAsync(Iterator|Generator)\[", "BlockingIterator["),
     (r"\bAbstractAsyncContextManager\[", "BlockingContextManager["),
     (r"\bRequests\[", "Iterable["),
     (r"\bhttpx\.AsyncClient \| Callable\b", "Callable"),

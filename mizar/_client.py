@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from types import TracebackType
 from typing import Self
@@ -37,9 +38,10 @@ class Mizar(MarketCalls, DcaCalls, HostedCalls):
     ) -> None:
         if scheme not in {None, "http", "https"}:
             raise InvalidInput(f"scheme={scheme!r} is refused: it must be 'http' or 'https'")
-        if api_url is None and (scheme or host):
+        # A scheme alone chooses no host: that of the environment may be a paper venue's.
+        if not api_url and (host or (scheme and not os.environ.get("MIZAR_API_URL"))):
             api_url = f"{scheme or 'https'}://{host or 'api.mizar.com'}"
-        self._mizar = BlockingMizar(api_key or None, api_url=api_url)
+        self._mizar = BlockingMizar(api_key or None, api_url=api_url or None)
 
     @refusals_as_before
     def ping(self) -> Document:

@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from mizar_async._api.checks import refuse
-from mizar_async._api.market import OfBars, OfKinds
+from mizar_async._api.market import LARGEST_PAGE, OfBars, OfKinds
 from mizar_sync import Mizar as BlockingMizar
 
 from ._errors import refusals_as_before
@@ -49,8 +49,8 @@ class MarketCalls:
         *,
         base_asset: str,
         quote_asset: str,
-        start_timestamp: Id = 0,
-        limit: Id = 500,
+        start_timestamp: Id | None = 0,
+        limit: Id | None = 500,
         bar_type: str = "time",
         bar_subclass: str = "D",
         exchange: str = "binance",
@@ -64,8 +64,8 @@ class MarketCalls:
         ask = OfBars(
             base_asset=base_asset,
             quote_asset=quote_asset,
-            start_timestamp=whole(start_timestamp),
-            limit=whole(limit),
+            start_timestamp=0 if start_timestamp is None else whole(start_timestamp),
+            limit=LARGEST_PAGE if limit is None else whole(limit),
             bar_type=bar_type,
             bar_subclass=bar_subclass,
             exchange=exchange,

@@ -17,7 +17,9 @@ _PLAIN_NUMBER: Final = re.compile(r"\d{1,400}(\.\d{1,400})?([eE][+-]?\d{1,3})?",
 
 
 def whole(value: Any) -> Any:
-    """An id or a time as a number, if it is text of one; whatever else as it is, to be refused by its name."""
+    """An id or a time as a number, if it is text of one, or a float as pandas has it; whatever else as it is."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
     return int(value) if isinstance(value, str) and _is_plain_whole(value) else value
 
 

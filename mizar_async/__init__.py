@@ -10,7 +10,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ._api.dca import DcaOrder, DcaPosition, DcaSettings, Submitted
+    from ._api.checks import Moment
+    from ._api.dca import DcaOrder, DcaPosition, DcaSettings, Side, Submitted
     from ._api.hosted import Publication
     from ._api.market import Bar, BarType
     from ._api.ratio import Ratio
@@ -67,6 +68,7 @@ __all__ = [
     "JournalEntry",
     "JournalInUse",
     "MizarError",
+    "Moment",
     "NotFlat",
     "NotFound",
     "NotOpened",
@@ -83,6 +85,7 @@ __all__ = [
     "Recovered",
     "Recovery",
     "Refused",
+    "Side",
     "Strategy",
     "Submitted",
     "Symbol",
@@ -96,7 +99,8 @@ __all__ = [
 _HOMES = {
     "._client": ("AsyncMizar",),
     "._clock": ("Clock",),
-    "._api.dca": ("DcaOrder", "DcaPosition", "DcaSettings", "Submitted"),
+    "._api.checks": ("Moment",),
+    "._api.dca": ("DcaOrder", "DcaPosition", "DcaSettings", "Side", "Submitted"),
     "._api.hosted": ("Publication",),
     "._api.market": ("Bar", "BarType"),
     "._api.ratio": ("Ratio",),

@@ -81,6 +81,8 @@ class BlockingIterator(Iterator[T], Generic[T]):
         errand.step()
         if errand.value is not NOTHING:
             return errand.value  # type: ignore[return-value]
+        if self._over:  # closed by another thread meanwhile
+            raise StopIteration
         errand.raise_failure()
         raise StopIteration
 
@@ -88,7 +90,13 @@ class BlockingIterator(Iterator[T], Generic[T]):
         """End the work behind the iterator, and wait for that. It may be called twice."""
         if self._errand is not None and not self._over:
             self._over = True
-            self._errand.step(_CLOSE)
+            if not self._stepping.acquire(blocking=False):  # another thread waits for an item: its wait ends, too
+                self._errand.cancel()
+                return
+            try:
+                self._errand.step(_CLOSE)
+            finally:
+                self._stepping.release()
             if not isinstance(self._errand.error, asyncio.CancelledError):  # which tells that the client was closed
                 self._errand.raise_failure()
         self._over = True

@@ -129,9 +129,10 @@ class Market:
             for bar in mizar.market.iter_bars(base_asset="BTC", quote_asset="USDT", bar_subclass="1H"):
                 print(bar.opened_at, bar.close)
 
-        With `follow` it goes on with each bar soon after it is over, and gives none before it is by the server's clock
-        (for bars of ticks, volume or dollars: none before the server shows it). A read that fails is made again as any
-        is; if it goes on failing beyond the deadline, `Unavailable` is raised. Then begin anew at the `time` of the
+        Without `follow` the newest may be unfinished where the server shows such. With it, it goes on with each bar
+        soon after it is over, and gives none before it is by the server's clock (for bars of ticks, volume or dollars,
+        and of subclasses that are not named above: none before the server shows it). A read that fails is made again as
+        any is; if it goes on failing beyond the deadline, `Unavailable` is raised. Then begin anew at the `time` of the
         last bar that you have, which comes once more.
         """
         return BlockingIterator(
@@ -176,8 +177,8 @@ class Market:
 
         It has the fields of `Bar` as columns; `time` is the index (pandas) or the first column (polars), zoned, UTC.
         Prices and volumes are floats there. `cache` is a folder, made if there is none, that keeps what was read: then
-        only what is missing is asked for. Several processes may use it; each server has its own part of it, a local
-        venue one for each key. Needs the extra `frames` (polars by itself for "polars").
+        only what is missing is asked for. Several processes may use it; each server has its own part of it, a paper
+        venue one for each recording or seed. Needs the extra `frames` (polars by itself for "polars").
         """
         return self._runtime.call(
             self._async.bars_frame,

@@ -380,6 +380,10 @@ class Errand:
             return
         raise self._cut_short() if self.task is not None else _closed()
 
+    def cancel(self) -> None:
+        """End the coroutine while another thread waits for its next value, which that does not get."""
+        self._thread.post(self._abandon)
+
     def abandon(self) -> None:
         """Have the client take back what was handed over and reaches nobody; the coroutine ends."""
         if self.value is not NOTHING and not self._thread.post(self._abandon):

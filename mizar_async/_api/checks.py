@@ -19,12 +19,16 @@ Moment = int | datetime
 
 # Numbers are written out in full: of one that is beyond these, nobody could read the digits.
 _MOST_DIGITS: Final = 400
+_LARGEST: Final = 2**63 - 1
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST_MOMENT: Final = 10**15
 
 
 def refuse(name: str, value: object, allowed: str) -> InvalidInput:
-    shown = repr(value)
+    try:
+        shown = repr(value)
+    except Exception:  # noqa: BLE001 - whatever can't be shown: a whole number of ten thousand digits, for one
+        shown = f"<{type(value).__name__}>"
     if len(shown) > 80:
         shown = f"{shown[:77]}..."
     return InvalidInput(f"{name}={shown} is refused: {allowed}")
@@ -36,7 +40,7 @@ def whole_number(name: str, value: object) -> int:
         number = operator.index(value)  # type: ignore[arg-type]
     except TypeError:
         number = -1
-    if isinstance(value, bool) or number < 0:
+    if isinstance(value, bool) or not 0 <= number <= _LARGEST:
         raise refuse(name, value, "it must be a whole number, 0 or more, such as 17")
     return int(number)
 

@@ -23,7 +23,7 @@ _IS_FRACTION: Final = "it must be a Ratio, such as Ratio.percent('1.5'), which i
 
 
 def _side(_: object, field: attrs.Attribute[Any], value: object) -> None:
-    if value is not None and value not in ("long", "short"):
+    if value is not None and not (isinstance(value, str) and value in ("long", "short")):
         raise checks.refuse(field.name, value, "it must be 'long' or 'short'")
 
 
@@ -170,6 +170,8 @@ class DcaOrder(Documented):
     gave none that can be used.
     """
 
+    _in_order = True
+
     id: str
     status: str
     timestamp: int | None = None
@@ -191,8 +193,9 @@ class DcaPosition(Documented):
     What the server left out is None, or empty.
     """
 
+    _in_order = True
+
     symbol: str
-    side: str | None = None
     start_condition_datetime: str | None = None
     """When the bot was told to open, as the server writes it."""
     take_profit_type: str | None = None
@@ -204,10 +207,11 @@ class DcaPosition(Documented):
     safety_order_quote_size: Decimal | None = attrs.field(default=None, metadata=_NUMBER)
     safety_order_volume_scale: Decimal | None = attrs.field(default=None, metadata=_NUMBER)
     max_num_safety_order: int | None = None
+    side: str | None = None
     base_orders: tuple[DcaOrder, ...] = ()
     active_safety_orders: tuple[DcaOrder, ...] = ()
-    inactive_safety_orders: tuple[DcaOrder, ...] = ()
     take_profit_order: DcaOrder | None = None
+    inactive_safety_orders: tuple[DcaOrder, ...] = ()
     inactive_take_profit_orders: tuple[DcaOrder, ...] = ()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import attrs
 
@@ -89,8 +89,11 @@ class Documented:
 
     __slots__ = ()
 
+    _in_order: ClassVar[bool] = False
+    """Whether the documentation shows its keys in the order of the fields; otherwise it does by the alphabet."""
+
     def to_dict(self) -> dict[str, Any]:
-        """Give the dictionary of the API's documentation, its keys in alphabetical order."""
+        """Give the dictionary of the API's documentation, its keys in the order that is shown there."""
         model: Any = type(self)
         values = ((name, getattr(self, name), way, optional) for name, way, optional in _fields(model))
         return {name: way(value) for name, value, way, optional in values if value or not optional}
@@ -104,7 +107,9 @@ def _plain(value: object) -> object:
 
 @functools.cache
 def _fields(model: Any) -> list[tuple[str, Callable[[Any], object], bool]]:
-    fields = sorted(attrs.fields(model), key=lambda field: field.name)
+    fields = list(attrs.fields(model))
+    if not model._in_order:  # noqa: SLF001 - its own
+        fields.sort(key=lambda field: field.name)
     return [
         (field.name, field.metadata.get(_WRITTEN, _plain), _LEFT_OUT_IF_EMPTY in field.metadata) for field in fields
     ]

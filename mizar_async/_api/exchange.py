@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import attrs
+
+PRICES: Final = "mizar-prices"
+"""The header by which a paper venue says, with its time, which prices it has."""
 
 
 @attrs.frozen
@@ -26,6 +31,8 @@ class Answer:
     content_type: str
     body: bytes = attrs.field(repr=False)
     retry_after: str | None = None
+    prices: str | None = None
+    """Which prices a paper venue says that it has, whose address may have others tomorrow."""
 
 
 @attrs.frozen

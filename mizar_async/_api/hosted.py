@@ -25,7 +25,8 @@ def written_length(size: int) -> int:
 
 def _strategy(value: object) -> bytes:
     if not isinstance(value, bytes) or not value:
-        raise checks.refuse("strategy", type(value), "it must be the bytes of a pickle, such as dill.dumps(strategy)")
+        shown = type(value) if value else value
+        raise checks.refuse("strategy", shown, "it must be the bytes of a pickle, such as dill.dumps(strategy)")
     if (length := written_length(len(value))) > LARGEST_STRATEGY:
         raise checks.refuse(
             "strategy",

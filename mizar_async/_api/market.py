@@ -99,6 +99,8 @@ class Bar(Documented):
     seen from the taker. Numbers are exact, and None where the server gave none that can be used.
     """
 
+    _in_order = True
+
     time: int
     open: Decimal | None = attrs.field(default=None, converter=usable_price, metadata=_NUMBER)
     high: Decimal | None = attrs.field(default=None, converter=usable_price, metadata=_NUMBER)
@@ -131,7 +133,7 @@ def is_whole(name: str) -> bool:
 
 def _of_float(name: str) -> Any:
     kind: Any = int | None if is_whole(name) else float | None
-    return attrs.field(type=kind, default=None)
+    return attrs.field(type=int) if name == "time" else attrs.field(type=kind, default=None)
 
 
 FloatBar: Any = attrs.make_class(

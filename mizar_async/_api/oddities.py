@@ -14,6 +14,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from .dca import DcaOrder, DcaPosition, DcaSettings
+from .hosted import Publication
 from .market import Bar, FloatBar
 from .ratio import Ratio
 from .trading import Symbol
@@ -23,8 +24,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-ONLY_HERE: Final = frozenset({Symbol, DcaPosition, DcaSettings})
-"""What is always read here: one call's symbols have `market` for `markets`, and ratios are this module's business."""
+ONLY_HERE: Final = frozenset({Symbol, DcaPosition, DcaSettings, Publication})
+"""What is always read here: one call's symbols have `market` for `markets`, ratios are this module's business, and of a
+publication one of two fields has to be there."""
 
 
 def _whole(value: object) -> int:
@@ -119,6 +121,7 @@ def converter() -> Converter:
     _register(reader, FloatBar, _with_milliseconds)
     _register(reader, DcaOrder, lambda value: value | {"id": _id(value["id"])})
     _register(reader, DcaSettings, _of_bot)
+    _register(reader, Publication, _saying_something)
     return reader
 
 
@@ -142,6 +145,12 @@ def _with_markets(value: dict[str, Any]) -> dict[str, Any]:
 
 def _with_milliseconds(value: dict[str, Any]) -> dict[str, Any]:
     return value | {"time": _milliseconds(value["time"])}
+
+
+def _saying_something(value: dict[str, Any]) -> dict[str, Any]:
+    if value.get("message") is None and value.get("creation_timestamp") is None:
+        raise ValueError("it has neither 'message' nor 'creation_timestamp'")
+    return value
 
 
 def _of_bot(value: dict[str, Any]) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from decimal import Context, Decimal
-from typing import Final, Self
+from typing import Final, Never, Self
 
 import attrs
 
@@ -25,7 +25,7 @@ class Ratio:
     as_fraction: Decimal
     """0.015 for one and a half percent."""
 
-    def __init__(self, *_: object) -> None:
+    def __init__(self, *_: Never) -> None:
         raise TypeError('write Ratio.percent("1.5") or Ratio.fraction("0.015"), which are the same')
 
     @classmethod

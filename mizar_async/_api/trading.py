@@ -104,6 +104,8 @@ class Nothing:
 class Exchange(Documented):
     """An exchange that Mizar trades on, and its markets, such as SPOT and FUTURES."""
 
+    _in_order = True
+
     name: str
     markets: tuple[str, ...] = ()
 

@@ -8,10 +8,11 @@ Where two overlap, the part behind the first is taken of the second: every bar o
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import logging
 import os
 import re
-import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -19,6 +20,7 @@ from urllib.parse import quote
 
 import attrs
 
+from .._api.endpoints import API_PREFIX
 from .._api.market import OfBars
 from .._wire.channel import Channel
 from ..errors import InvalidInput
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("mizar_async")
 
-_NAME: Final = re.compile(r"(\d{1,15})-(\d{1,15})\.parquet")
+_NAME: Final = re.compile(r"(0|[1-9]\d{0,15})-([1-9]\d{0,15})\.parquet", re.ASCII)
 
 _FULL: Final = 50_000
 """Rows that a file is not made longer than by others, so that to add some never takes long."""
@@ -59,25 +61,46 @@ def missing(spans: list[Span], start: int, end: int | None) -> Iterator[tuple[in
         yield start, end
 
 
+def check_folder(cache: object) -> None:
+    """Make the folder if there is none; raises InvalidInput if that can't be."""
+    if not isinstance(cache, (str, os.PathLike)) or not os.fspath(cache):
+        raise InvalidInput(f"cache={cache!r} is refused: it must be the path of a folder")
+    try:
+        Path(cache).mkdir(parents=True, exist_ok=True)
+    except (OSError, ValueError, TypeError) as problem:
+        raise InvalidInput(f"cache={cache!r} is refused: it can't be used ({problem})") from None
+
+
+def server_of(channel: Channel) -> str:
+    """Whose prices they are: a paper venue says so, since under its address and key others may stand tomorrow."""
+    address = channel.address
+    if address.environment == "live":
+        return address.url.partition("://")[2].removesuffix(f"{API_PREFIX}/")
+    if channel.prices is not None:
+        return f"paper-{channel.prices[:64]}"
+    return f"{address.host}-{channel.key.fingerprint()[:12]}"
+
+
 class Shelf:
     """The files of one kind of bars."""
 
     def __init__(self, cache: str | os.PathLike[str], channel: Channel, ask: OfBars) -> None:
-        address = channel.address
-        # The prices of a local venue are its own, and the next one has another key.
-        server = address.host if address.environment == "live" else f"{address.host}-{channel.key.fingerprint()[:12]}"
-        kind = (server, ask.exchange, f"{ask.base_asset}-{ask.quote_asset}", ask.bar_type, ask.bar_subclass)
-        if not isinstance(cache, (str, os.PathLike)):
-            raise InvalidInput(f"cache={cache!r} is refused: it must be the path of a folder")
-        self._folder = Path(cache, *(quote(part, safe="").replace(".", "%2E") for part in kind))
+        server = server_of(channel)
+        kind = (server, ask.exchange, ask.base_asset, ask.quote_asset, ask.bar_type, ask.bar_subclass)
+        # Names that a file system, or a reader, may take for one another are told apart by a digest of them.
+        digest = hashlib.sha256(repr(kind).encode()).hexdigest()[:8]
+        shown = (server, ask.exchange, f"{ask.base_asset}-{ask.quote_asset}", ask.bar_type)
+        parts = [*shown, f"{ask.bar_subclass}-{digest}"]
+        self._folder = Path(cache, *(quote(part, safe="").replace(".", "%2E") for part in parts))
 
     def read(self, start: int, end: int | None) -> list[Span]:
         """What is kept of a span, in order, each bar once. Raises InvalidInput if the folder can't be used."""
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
+            lost: set[tuple[int, int]] = set()
             spans = None
             while spans is None:
-                spans = self._read(start, end)
+                spans = self._read(start, end, lost)
         except OSError as problem:
             raise InvalidInput(f"cache is refused: {self._folder} can't be used ({problem.strerror})") from None
         return spans
@@ -102,15 +125,16 @@ class Shelf:
                 span = Span(first.start, second.end, joined([first.bars, second.bars]))
         return span
 
-    def _read(self, start: int, end: int | None) -> list[Span] | None:
-        """The same, or None if a file was lost meanwhile."""
+    def _read(self, start: int, end: int | None, lost: set[tuple[int, int]]) -> list[Span] | None:
+        """The same without the files that are lost; None, and one more of these, if one is lost now."""
         spans: list[Span] = []
         known = start
         for first, last in self._names():
-            if last <= known or (end is not None and first >= end):
+            if last <= known or (end is not None and first >= end) or (first, last) in lost:
                 continue
             span = self._load(first, last)
             if span is None:
+                lost.add((first, last))
                 return None
             known, since = last if end is None else min(last, end), max(known, first)
             spans.append(span if (since, known) == (first, last) else Span.of(since, known, span.bars))
@@ -137,6 +161,8 @@ class Shelf:
         except FileNotFoundError:
             return None
         except (pa.ArrowException, OSError, ValueError) as broken:
+            if getattr(broken, "errno", None) is not None:  # it is not the file that is broken
+                raise
             log.warning("%s is broken, and asked for anew: %s", path, str(broken).partition("\n")[0])
             path.unlink(missing_ok=True)
             return None
@@ -145,14 +171,14 @@ class Shelf:
     def _write(self, span: Span) -> None:
         import pyarrow.parquet as pq
 
-        descriptor, name = tempfile.mkstemp(suffix=".tmp", dir=self._folder)
+        beside = self._folder / f".{os.getpid()}-{threading.get_ident()}.tmp"
         try:
-            with os.fdopen(descriptor, "wb") as file:
+            with beside.open("wb") as file:
                 pq.write_table(span.bars, file, write_page_checksum=True)
-            os.replace(name, self._path(span.start, span.end))
+            beside.replace(self._path(span.start, span.end))
         except BaseException:
             with contextlib.suppress(OSError):
-                os.unlink(name)
+                beside.unlink()
             raise
 
 

@@ -29,7 +29,7 @@ async def follow(walk: Walk, end: int | None, server_time: Callable[[], Awaitabl
         pace.saw(now)
         over = end if walk.width is None else _least(end, now - walk.width + 1)
         before = walk.mark
-        async with aclosing(walk.until(over)) as pages:
+        async with aclosing(walk.until(over, over)) as pages:
             async for bars in pages:
                 yield bars
         if end is not None and max(walk.known_until, -1 if over is None or walk.width is None else over) >= end:

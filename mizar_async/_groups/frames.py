@@ -11,6 +11,7 @@ import attrs
 from .._api.checks import refuse
 from .._api.market import Bar, is_whole
 from .._api.trading import BEYOND_PRICES, LEAST_PRICE
+from ..errors import Unavailable
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -45,10 +46,14 @@ def table(bars: Sequence[Any]) -> pa.Table:
     import pyarrow as pa
 
     columns = {name: [getattr(bar, name) for bar in bars] for name in COLUMNS}
-    return pa.table(
-        {name: values if is_whole(name) else _usable(name, values) for name, values in columns.items()},
-        schema=schema(),
-    )
+    try:
+        return pa.table(
+            {name: values if is_whole(name) else _usable(name, values) for name, values in columns.items()},
+            schema=schema(),
+        )
+    except (OverflowError, pa.ArrowException) as odd:
+        reason = str(odd)
+    raise Unavailable(f"bars: no frame can hold what the server gave: {reason}", method="GET", path="bars", attempts=1)
 
 
 def _usable(name: str, values: list[float | None]) -> pa.Array:
@@ -62,11 +67,14 @@ def _usable(name: str, values: list[float | None]) -> pa.Array:
     return pa.array(numbers, mask=~usable)
 
 
-def joined(tables: list[pa.Table]) -> pa.Table:
-    """Tables one behind the other."""
+def joined(tables: list[pa.Table], now: int | None = None) -> pa.Table:
+    """Tables one behind the other, without the bars whose last trade is not over yet by a clock."""
     import pyarrow as pa
 
-    return pa.concat_tables([schema().empty_table(), *tables])
+    bars = pa.concat_tables([schema().empty_table(), *tables])
+    if now is None:
+        return bars
+    return bars.filter(pa.array([(last or 0) <= now for last in bars["last_timestamp"].to_pylist()], pa.bool_()))
 
 
 def between(bars: pa.Table, start: int, end: int) -> pa.Table:
@@ -80,4 +88,11 @@ def frame(bars: pa.Table, backend: Backend) -> Any:
     import narwhals as nw
 
     made = nw.from_arrow(bars, backend=backend).to_native()
-    return made.set_index("time") if backend == "pandas" else made
+    if backend != "pandas":
+        return made
+    import pandas as pd
+
+    for name in COLUMNS:
+        if is_whole(name) and bars[name].null_count:  # pandas itself makes floats of such, which are not exact
+            made[name] = pd.array(bars[name].to_pylist(), dtype="Int64")
+    return made.set_index("time")

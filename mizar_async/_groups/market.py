@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -13,13 +13,13 @@ import attrs
 
 from .._api import endpoints
 from .._api.checks import Moment, milliseconds, refuse
-from .._api.market import LARGEST_PAGE, WIDTHS, Bar, BarType, OfBars, OfKinds
+from .._api.market import LARGEST_PAGE, WIDTHS, Bar, BarType, OfBars, OfKinds, width_of
 from .._api.trading import Nothing
 from .._options import Options, seconds
 from .._wire.channel import Channel
 from .._wire.loading import load
 from ..errors import Unavailable
-from .bar_cache import Shelf, missing
+from .bar_cache import Shelf, check_folder, missing
 from .following import follow
 from .frames import Backend, frame, joined, libraries_of, table
 from .walking import Walk
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _MINUTE: Final = WIDTHS["1min"]
+_AT_ONCE: Final = (LARGEST_PAGE - 1) * _MINUTE
+"""What a page of minutes can span."""
 
 
 class AsyncMarket:
@@ -102,15 +104,16 @@ class AsyncMarket:
         bar_type: str = "time",
         bar_subclass: str = "D",
         exchange: str = "binance",
-    ) -> AsyncIterator[Bar]:
+    ) -> AsyncGenerator[Bar]:
         """All bars that begin from `start` on and before `end`, oldest first: each once, and none left out.
 
             async for bar in mizar.market.iter_bars(base_asset="BTC", quote_asset="USDT", bar_subclass="1H"):
                 print(bar.opened_at, bar.close)
 
-        With `follow` it goes on with each bar soon after it is over, and gives none before it is by the server's clock
-        (for bars of ticks, volume or dollars: none before the server shows it). A read that fails is made again as any
-        is; if it goes on failing beyond the deadline, `Unavailable` is raised. Then begin anew at the `time` of the
+        Without `follow` the newest may be unfinished where the server shows such. With it, it goes on with each bar
+        soon after it is over, and gives none before it is by the server's clock (for bars of ticks, volume or dollars,
+        and of subclasses that are not named above: none before the server shows it). A read that fails is made again as
+        any is; if it goes on failing beyond the deadline, `Unavailable` is raised. Then begin anew at the `time` of the
         last bar that you have, which comes once more.
         """
         ask = OfBars(
@@ -135,8 +138,8 @@ class AsyncMarket:
         ask = OfBars(base_asset=base_asset, quote_asset=quote_asset, bar_subclass="1min", exchange=exchange)
         now = await self._server_time()
         over = now - _MINUTE + 1
-        recent = max(0, now - min(oldest + 2 * _MINUTE, (LARGEST_PAGE - 1) * _MINUTE))
-        last = await self._last_from(ask, recent, over) or await self._last_from(ask, 0, over)
+        recent = max(0, now - min(oldest + 2 * _MINUTE, _AT_ONCE))
+        last = await self._last_from(ask, recent, over) or await self._last_of_all(ask, over)
         if last is not None and last.close is not None and now - last.time - _MINUTE <= oldest:
             return last.close
         raise Unavailable(
@@ -165,8 +168,8 @@ class AsyncMarket:
 
         It has the fields of `Bar` as columns; `time` is the index (pandas) or the first column (polars), zoned, UTC.
         Prices and volumes are floats there. `cache` is a folder, made if there is none, that keeps what was read: then
-        only what is missing is asked for. Several processes may use it; each server has its own part of it, a local
-        venue one for each key. Needs the extra `frames` (polars by itself for "polars").
+        only what is missing is asked for. Several processes may use it; each server has its own part of it, a paper
+        venue one for each recording or seed. Needs the extra `frames` (polars by itself for "polars").
         """
         libraries = libraries_of(backend)
         ask = OfBars(
@@ -184,33 +187,33 @@ class AsyncMarket:
 
     async def _read(self, ask: OfBars, end: int | None) -> pa.Table:
         walk = Walk(self._floats, ask)
-        bars = [bar async for page in walk.until(await self._over(walk, end)) for bar in page]
+        if walk.width is not None:
+            end = _over(ask, end, await self._server_time())
+        bars = [bar async for page in walk.until(end) for bar in page]
         return await asyncio.to_thread(table, bars)
 
     async def _kept(self, cache: str | os.PathLike[str], ask: OfBars, end: int | None) -> pa.Table:
         """What is kept of these bars, and what is missing, which is kept from now on."""
+        await asyncio.to_thread(check_folder, cache)
+        now = None
+        if self._channel.address.environment != "live":  # a recording may stand where it has been before
+            now = await self._server_time()
+            end = _over(ask, end, now)
         shelf = Shelf(cache, self._channel, ask)
         spans = await asyncio.to_thread(shelf.read, ask.start_timestamp, end)
         parts = [(span.start, span.bars) for span in spans]
-        over: int | None = None
-        for start, until in missing(spans, ask.start_timestamp, end):
+        for start, gap_end in missing(spans, ask.start_timestamp, end):
+            if now is None and width_of(ask.bar_type, ask.bar_subclass) is not None:
+                now = await self._server_time()
+            until = gap_end if now is None else _over(ask, gap_end, now)
             walk = Walk(self._floats, attrs.evolve(ask, start_timestamp=start))
-            if over is None:
-                over = await self._over(walk, end)
-            bound = until if over is None or (until is not None and until < over) else over
-            bars = [bar async for page in walk.until(bound) for bar in page]
-            known = walk.known_until if bound is None else min(bound, walk.known_until)
+            over = None if now is None else _over(ask, None, now)
+            bars = [bar async for page in walk.until(until, over) for bar in page]
+            known = walk.known_until if until is None else min(until, walk.known_until)
             parts.append((start, await asyncio.to_thread(table, bars)))
             if known > start:
                 await asyncio.to_thread(shelf.keep, start, known, parts[-1][1])
-        return await asyncio.to_thread(joined, [bars for _, bars in sorted(parts, key=lambda part: part[0])])
-
-    async def _over(self, walk: Walk, end: int | None) -> int | None:
-        """The time before which bars begin that are over, as far as that is known of their kind."""
-        if walk.width is None:
-            return end
-        over = max(0, await self._server_time() - walk.width + 1)
-        return over if end is None else min(end, over)
+        return await asyncio.to_thread(joined, [bars for _, bars in sorted(parts, key=lambda part: part[0])], now)
 
     async def _walked(self, ask: OfBars, end: int | None, *, follows: bool) -> AsyncGenerator[Bar]:
         walk = Walk(self._page, ask)
@@ -232,21 +235,29 @@ class AsyncMarket:
         answer = await self._channel.perform(endpoints.SERVER_TIME, Nothing(), self._options)
         return answer.server_time
 
-    async def _last_from(self, ask: OfBars, start: int, end: int) -> Bar | None:
-        """The newest bar from a time on and before another, looked for by halves."""
-        low, high = start, end - 1
-        page = await self._page_before(ask, low, end)
-        while len(page) >= ask.limit and low < high:
-            middle = (low + high + 1) // 2
-            if later := await self._page_before(ask, middle, end):
-                page, low = later, middle
+    async def _last_of_all(self, ask: OfBars, end: int) -> Bar | None:
+        """The newest bar that begins before a time, looked for by halves."""
+        low, high = 0, end
+        while high - low > _AT_ONCE:
+            middle = (low + high) // 2
+            page = await self._page(attrs.evolve(ask, start_timestamp=middle, limit=1))
+            if page and page[0].time < end:
+                low = page[0].time
             else:
-                high = middle - 1
-        return page[-1] if page else None
+                high = middle
+        return await self._last_from(ask, low, end)
 
-    async def _page_before(self, ask: OfBars, start: int, end: int) -> list[Bar]:
-        page = await self._page(attrs.evolve(ask, start_timestamp=start))
-        return [bar for bar in page if bar.time < end]
+    async def _last_from(self, ask: OfBars, start: int, end: int) -> Bar | None:
+        last = None
+        async for bars in Walk(self._page, attrs.evolve(ask, start_timestamp=start)).until(end):
+            last = bars[-1]
+        return last
+
+
+def _over(ask: OfBars, end: int | None, now: int) -> int:
+    """The time before which bars begin that are over: of a known width, or those that have begun."""
+    over = max(0, now - (width_of(ask.bar_type, ask.bar_subclass) or 0) + 1)
+    return over if end is None else min(end, over)
 
 
 def _end(ask: OfBars, end: Moment | None) -> int | None:

@@ -18,6 +18,7 @@ from .._api.trading import CloseAll, ClosedPosition, ClosePosition, OpenPosition
 from .._options import Options
 from .._wire.channel import Channel
 from .._wire.rate_limit import Lane
+from ..errors import OutcomeUnknown
 
 _KEY: Final = "<API KEY>"
 
@@ -93,19 +94,26 @@ class AsyncTradingView:
         ask = OpenPosition(
             strategy_id=strategy_id, base_asset=base_asset, quote_asset=quote_asset, size=size, is_long=is_long
         )
-        return await self._channel.perform(endpoints.COMMAND_OPEN, ask, self._options)
+        position = await self._channel.perform(endpoints.COMMAND_OPEN, ask, self._options)
+        _check(endpoints.COMMAND_OPEN, position, ask, "base_asset", "quote_asset", "is_long", "strategy_id")
+        return position
 
     async def close_position(self, *, position_id: int) -> ClosedPosition:
         """Close one position by a command, and return it as the server recorded it."""
         ask = ClosePosition(position_id)
-        return await self._channel.perform(endpoints.COMMAND_CLOSE, ask, self._options, Lane.CLOSES)
+        closed = await self._channel.perform(endpoints.COMMAND_CLOSE, ask, self._options, Lane.CLOSES)
+        _check(endpoints.COMMAND_CLOSE, closed, ask, "position_id")
+        return closed
 
     async def close_all_positions(
         self, *, strategy_id: int, base_asset: str | None = None, quote_asset: str | None = None
     ) -> list[ClosedPosition]:
         """Close all open positions of a strategy, or those of one pair, by a command."""
         ask = CloseAll(strategy_id=strategy_id, base_asset=base_asset, quote_asset=quote_asset)
-        return await self._channel.perform(endpoints.COMMAND_CLOSE_ALL, ask, self._options, Lane.CLOSES)
+        every = await self._channel.perform(endpoints.COMMAND_CLOSE_ALL, ask, self._options, Lane.CLOSES)
+        for closed in every:
+            _check(endpoints.COMMAND_CLOSE_ALL, closed, ask, "base_asset", "quote_asset", "strategy_id")
+        return every
 
     # DCA bots
 
@@ -154,6 +162,21 @@ class AsyncTradingView:
         return await self._channel.perform(endpoints.DCA_COMMAND_STOP, ask, self._options, Lane.CLOSES)
 
 
+def _check(command: Endpoint[Any], position: Position, ask: object, *names: str) -> None:
+    """Raise OutcomeUnknown for an answer that names something else than was asked: it may be to another call."""
+    for name in names:
+        wanted, found = getattr(ask, name), getattr(position, name)
+        if wanted is not None and found is not None and found != wanted:
+            raise OutcomeUnknown(
+                f"{command.path} was answered with {name}={found!r} in place of {wanted!r}; the server may have acted "
+                f"all the same: {command.told_by} tells",
+                candidates=(position.position_id,),
+                method=command.method,
+                path=command.path,
+                attempts=1,
+            )
+
+
 def _command(action: object, *, to_bot: bool) -> Endpoint[Any]:
     path = endpoints.DCA_COMMAND_OPEN.path if to_bot else endpoints.COMMAND_OPEN.path
     rows = {row.action: row for row in ENDPOINTS if row.path == path}
@@ -165,10 +188,12 @@ def _command(action: object, *, to_bot: bool) -> Endpoint[Any]:
 
 def _request(command: Endpoint[Any], said: dict[str, Any]) -> object:
     request: Any = command.request
-    takes = {field.name: field for field in on_the_wire(request)}
+    # An alert has no delay: nobody says that commands take one.
+    takes = {field.name: field for field in on_the_wire(request) if field.name != "delay"}
     for name, value in said.items():
         if name not in takes:
-            raise refuse(name, value, f"{command.action} takes {', '.join(takes)}")
+            to_bot = "" if "bot_id" in takes else "; a command to a DCA bot names its bot_id"
+            raise refuse(name, value, f"{command.action} takes {', '.join(takes)}{to_bot}")
     for name, field in takes.items():
         if field.default is NOTHING and name not in said:
             raise refuse(name, None, f"{command.action} needs it")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import ipaddress
+import json
 import os
 import re
 import ssl
@@ -44,7 +45,9 @@ class ApiKey:
     def __init__(self, value: object) -> None:
         # The value is in none of these messages: they end up in logs.
         if not isinstance(value, str) or not value.strip():
-            raise InvalidInput("no API key: pass api_key=... or set the environment variable MIZAR_API_KEY")
+            raise InvalidInput(
+                "no API key: pass api_key=... or set the environment variable MIZAR_API_KEY (`mizar paper` prints one)"
+            )
         if not value.isascii() or not value.isprintable() or " " in value:
             raise InvalidInput("the API key is refused: it must be printable ASCII without spaces or line ends")
         self._value = value
@@ -68,11 +71,29 @@ class ApiKey:
         if isinstance(result, NoAnswer):
             told = result.reason.replace(self._value, _HIDDEN)
             return result if told == result.reason else attrs.evolve(result, reason=told)
-        body = result.body.replace(self._value.encode(), _HIDDEN.encode())
+        body = self._hidden_in_json(result.body.replace(self._value.encode(), _HIDDEN.encode()))
         kind = result.content_type.replace(self._value, _HIDDEN)
         if (body, kind) == (result.body, result.content_type):
             return result
         return attrs.evolve(result, body=body, content_type=kind)
+
+    def _hidden_in_json(self, body: bytes) -> bytes:
+        # JSON may spell it in other ways: with escapes, or in UTF-16.
+        try:
+            said = json.loads(body)
+            hidden = self._hidden_in_value(said)
+            return body if hidden == said else json.dumps(hidden).encode()
+        except (ValueError, RecursionError):
+            return body
+
+    def _hidden_in_value(self, value: object) -> object:
+        if isinstance(value, str):
+            return value.replace(self._value, _HIDDEN)
+        if isinstance(value, list):
+            return [self._hidden_in_value(item) for item in value]
+        if isinstance(value, dict):
+            return {str(self._hidden_in_value(name)): self._hidden_in_value(item) for name, item in value.items()}
+        return value
 
     def __repr__(self) -> str:
         return "ApiKey(hidden)"

@@ -99,6 +99,8 @@ class Channel:
     http_client: HttpClient | None = attrs.field(default=None, repr=False)
     readiness: Readiness | None = attrs.field(default=None, repr=False)
     closed: bool = False
+    prices: str | None = attrs.field(default=None, init=False)
+    """Which prices a paper venue has said that it has."""
     _wire: Wire | None = attrs.field(default=None, init=False, repr=False)
 
     async def begin(self, deadline: float) -> float:
@@ -302,8 +304,11 @@ class _Exchange(Generic[T]):
 
     def _read(self, answer: Answer | NoAnswer) -> T | MizarError:
         turns, key = self.channel.turns, self.channel.key
+        if self.request.key_in_body:  # which a server may repeat also where it has done it
+            answer = key.hidden_in(answer)
         if isinstance(answer, Answer) and answer.status != 429:
             turns.answered()
+            self.channel.prices = answer.prices or self.channel.prices
         try:
             return decode(self.endpoint, answer, now=self.channel.clock.now(), attempts=self.attempts)
         except MizarError as failed:

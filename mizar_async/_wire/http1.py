@@ -47,6 +47,10 @@ Read = Callable[[bytes], Answered | None]
 """Is given bytes as they come, and gives the answer once it is complete; none are the connection's end."""
 
 
+_PIECE: Final = 256 * 2**10
+"""Bytes of a body that are written in one step of the loop."""
+
+
 class Connection(asyncio.Protocol):
     """One connection."""
 
@@ -60,6 +64,8 @@ class Connection(asyncio.Protocol):
         self._read: Read | None = None
         self._due, self._idle_since = 0.0, unstepped()
         self._timer: asyncio.TimerHandle | None = None
+        self._unsent: bytes | memoryview = b""
+        self._is_paused = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is no subclass
@@ -81,13 +87,35 @@ class Connection(asyncio.Protocol):
         self._be_due(self._loop.time() + IDLE_SECONDS)
         return True
 
-    def ask(self, request: bytes, due: float) -> asyncio.Future[Answered]:
-        """Write a whole request; gives the future of its answer. It fails as Broken, or TimeoutError if that is due."""
+    def ask(self, head: bytes, body: bytes, due: float) -> asyncio.Future[Answered]:
+        """Write a request; gives the future of its answer. It fails as Broken, or TimeoutError if that is due.
+
+        All of it is written at once, but for what is longer than a piece: that would hold up the loop.
+        """
         self._unread, self._read = b"", None
         self._waiter = waiter = self._loop.create_future()
         self._be_due(due)
-        self._transport.write(request)
+        if len(body) <= _PIECE:
+            self._transport.write(head + body)
+        else:
+            self._unsent = memoryview(body)
+            self._transport.write(head)
+            self._send_on()
         return waiter
+
+    def _send_on(self) -> None:
+        if self._unsent and self._waiter is not None and not self._is_paused:
+            if not self.is_readable():  # an answer that comes early is read first: to write may fail, and lose it
+                piece, self._unsent = self._unsent[:_PIECE], self._unsent[_PIECE:]
+                self._transport.write(piece)
+            self._loop.call_soon(self._send_on)
+
+    def pause_writing(self) -> None:
+        self._is_paused = True
+
+    def resume_writing(self) -> None:
+        self._is_paused = False
+        self._send_on()
 
     def drop(self, why: Exception | None = None) -> None:
         """Close it at once; an answer that is due fails."""
@@ -131,13 +159,13 @@ class Connection(asyncio.Protocol):
             return
         waiter, self._waiter = self._waiter, None
         # The answer to a request that is not all written yet is one, but what follows would be anybody's guess.
-        if not answered.is_clean or self._transport.get_write_buffer_size():
+        if not answered.is_clean or self._unsent or self._transport.get_write_buffer_size():
             self.drop()
         if not waiter.done():
             waiter.set_result(answered)
 
     def _fail(self, why: Exception) -> None:
-        self._usable = False
+        self._usable, self._unsent = False, b""
         waiter, self._waiter = self._waiter, None
         if waiter is not None and not waiter.done():
             waiter.set_exception(why)

@@ -50,7 +50,7 @@ class HostTransport(httpx.AsyncBaseTransport):
         try:
             may_leave = request.extensions.get(MAY_LEAVE)
             if may_leave is None or may_leave():
-                return Complete.of(await connection.ask(request.head + request.body, due))
+                return Complete.of(await connection.ask(request.head, request.body, due))
             error = httpx.ConnectError("it took too long until it could leave")
         except TimeoutError:
             error = httpx.ReadTimeout("no answer came in time")

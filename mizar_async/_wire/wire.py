@@ -15,7 +15,7 @@ import anyio
 import httpx
 
 from .._api.codec import with_key
-from .._api.exchange import Answer, NoAnswer, Request
+from .._api.exchange import PRICES, Answer, NoAnswer, Request
 from .._version import installed_version
 from ..errors import MizarError
 from .address import Address, ApiKey
@@ -183,13 +183,18 @@ def _read(answered: Answered) -> Answer:
     for name, value in answered.headers:
         key = name.lower()
         fields[key] = b"%b, %b" % (fields[key], value) if key in fields else value
-    body, packed, after = answered.body, fields.get(b"content-encoding"), fields.get(b"retry-after")
+    body, packed = answered.body, fields.get(b"content-encoding")
+    after, prices = (None if (field := fields.get(name)) is None else field.decode("latin-1") for name in _SAID)
     return Answer(
         answered.status,
         fields.get(b"content-type", b"").decode("latin-1"),
         body if packed is None else unpacked(body, packed.decode("latin-1")),
-        None if after is None else after.decode("latin-1"),
+        after,
+        prices,
     )
+
+
+_SAID: Final = (b"retry-after", PRICES.encode())
 
 
 async def _within(seconds: float, doing: Coroutine[Any, Any, Answer]) -> Answer:
@@ -225,12 +230,13 @@ def _is_about(request: httpx.Request, failure: httpx.RequestError, *, without: b
 
 async def _complete(response: httpx.Response) -> Answer:
     """Read an answer to its end, up to the largest that is read."""
-    headers, after = response.headers, response.headers.get("retry-after")
+    headers = response.headers
     if response.is_stream_consumed or response.is_closed:
         body = _content(response)
     else:
         body = unpacked(await _collected(response), headers.get("content-encoding", ""))
-    return Answer(int(response.status_code), headers.get("content-type", ""), body, after)
+    after, prices = headers.get("retry-after"), headers.get(PRICES)
+    return Answer(int(response.status_code), headers.get("content-type", ""), body, after, prices)
 
 
 def _content(response: httpx.Response) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from decimal import Decimal
 from typing import Final
@@ -32,6 +33,8 @@ class Market:
         self._series = {name: _series(feed, name, history, thresholds) for name in self._symbols}
         # Bars are made when they are asked for, maybe from the loops of several threads.
         self._making = threading.Lock()
+        self.prices = hashlib.sha256(f"{feed.identity} {history} {thresholds}".encode()).hexdigest()[:16]
+        """What tells its prices from those of any other venue."""
 
     def price(self, symbol: str) -> Decimal:
         """The feed's price of a pair now, before any spread; KeyError for a pair that is not traded here."""

@@ -129,9 +129,16 @@ def test_the_key_of_the_environment_is_used_where_none_or_an_empty_one_is_given(
         ({"api_url": "http://localhost:2", "scheme": "https", "host": "api.mizar.com"}, "local localhost:2"),
         ({"scheme": "http", "host": "127.0.0.1:3"}, "local 127.0.0.1:3"),
         ({"host": "api.mizar.com"}, "live api.mizar.com"),
-        ({"scheme": "https"}, "live api.mizar.com"),
+        ({"scheme": "https"}, "local localhost:1"),
     ],
-    ids=["the environment", "api_url", "api_url before scheme and host", "scheme and host", "the host alone", "scheme"],
+    ids=[
+        "the environment",
+        "api_url",
+        "api_url before scheme and host",
+        "scheme and host",
+        "the host alone",
+        "a scheme chooses no host",
+    ],
 )
 def test_the_address_is_that_of(arguments: dict[str, str], place: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MIZAR_API_URL", "http://localhost:1")

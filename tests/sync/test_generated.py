@@ -50,7 +50,7 @@ def blocking(annotation: object) -> str:
     """A type of the async class, as the blocking class should have it."""
     text = str(annotation)
     for asynchronous, plain in (
-        (r"\bAsyncIterator\[", "BlockingIterator["),
+        (r"\bAsync(Iterator|Generator)\[", "BlockingIterator["),
         (r"\bAbstractAsyncContextManager\[", "BlockingContextManager["),
         (r"\bRequests\[", "Iterable["),
         (r"\bhttpx\.AsyncClient \| Callable\b", "Callable"),

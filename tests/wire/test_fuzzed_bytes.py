@@ -102,7 +102,7 @@ async def read_by_us(pieces: list[bytes]) -> tuple[Answered, bytes] | None:
     """The answer and its unpacked body, or None if it is refused; it is never kept where something follows it."""
     connection, nowhere = Connection(asyncio.get_running_loop()), Loopback()
     connection.connection_made(nowhere)
-    due = connection.ask(b"", asyncio.get_running_loop().time() + 60)
+    due = connection.ask(b"", b"", asyncio.get_running_loop().time() + 60)
     for piece in pieces:
         if not nowhere.closed:
             connection.data_received(piece)

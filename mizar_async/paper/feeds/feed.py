@@ -26,6 +26,11 @@ class Feed(Protocol):
         ...
 
     @property
+    def identity(self) -> str:
+        """What tells its prices from those of any other feed."""
+        ...
+
+    @property
     def has_trades(self) -> bool:
         """Whether its rows are trades, with their amounts."""
         ...

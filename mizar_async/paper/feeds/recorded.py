@@ -51,6 +51,7 @@ class Replay:
         self.path = Path(path)
         self._base, self._quote = _pair(self.path, pair)
         recording = read(self.path, volume_in)
+        self.identity = f"{recording.digest} {self._base}/{self._quote} {volume_in}"
         self.has_trades = recording.is_trades
         self._rows = recording.rows
         self._times = [row.time for row in self._rows]

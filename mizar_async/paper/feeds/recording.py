@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import itertools
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -22,6 +23,8 @@ class Recording:
 
     rows: list[Row]
     is_trades: bool
+    digest: str
+    """Of the file's bytes."""
 
 
 def read(path: Path, volume_in: str = "base") -> Recording:
@@ -30,15 +33,17 @@ def read(path: Path, volume_in: str = "base") -> Recording:
     Raises `InvalidInput`, which names the file and the line, for what can't be read.
     """
     try:
+        with path.open("rb") as content:
+            digest = hashlib.file_digest(content, "sha256").hexdigest()
         with path.open(newline="", encoding="utf-8-sig") as file:
-            return _recording(path, file, volume_in)
+            return Recording(*_rows(path, file, volume_in), digest)
     except OSError as problem:
         raise InvalidInput(f"{path} can't be read: {problem.strerror}") from None
     except UnicodeDecodeError:
         raise InvalidInput(f"{path} can't be read: it is no UTF-8 text") from None
 
 
-def _recording(path: Path, file: Iterable[str], volume_in: str) -> Recording:
+def _rows(path: Path, file: Iterable[str], volume_in: str) -> tuple[list[Row], bool]:
     rows: list[Row] = []
     lines = csv.reader(file, strict=True)
     try:
@@ -61,7 +66,7 @@ def _recording(path: Path, file: Iterable[str], volume_in: str) -> Recording:
         raise
     except (ValueError, csv.Error) as problem:
         raise InvalidInput(f"{path}, line {max(1, lines.line_num)}: {problem}") from None
-    return Recording(rows, is_trades)
+    return rows, is_trades
 
 
 _READ: Final = frozenset({"timestamp", "open", "high", "low", "close", "volume", "price", "id", "side", "amount"})

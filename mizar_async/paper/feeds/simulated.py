@@ -61,6 +61,7 @@ class Simulated:
 
     def __init__(self, seed: int = 0) -> None:
         self.seed = seed
+        self.identity = f"simulated {seed}"
         self._walks = {symbol: self._walk(symbol) for symbol in _PAIRS}
         self._walking = threading.Lock()
         self._prices: Callable[[str, int], Decimal] = functools.lru_cache(maxsize=256)(self._price)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -53,9 +53,9 @@ def asked(endpoint: Endpoint[Any], values: dict[str, Any]) -> object:
         raise Refusal(422, [Complaint((place,), reason, "inconsistent")]) from None
 
 
-def answered(endpoint: Endpoint[Any], answer: object) -> Response:
+def answered(endpoint: Endpoint[Any], answer: object, headers: Mapping[str, str] | None = None) -> Response:
     """The answer of a call."""
-    return Response(_encoded(endpoint, answer), media_type="application/json")
+    return Response(_encoded(endpoint, answer), headers=headers, media_type="application/json")
 
 
 def _encoded(endpoint: Endpoint[Any], answer: object) -> bytes:

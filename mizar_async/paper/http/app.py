@@ -19,11 +19,12 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.security import APIKeyHeader
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException as AnyHTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from ..._api import endpoints as calls
 from ..._api.endpoints import API_PREFIX, ENDPOINTS, Endpoint
+from ..._api.exchange import PRICES
 from ..rules import Complaint, Refusal
 from ..venue import Venue
 from . import hosted
@@ -98,6 +99,7 @@ def create_app(venue: Venue) -> FastAPI:
     app.add_exception_handler(Refusal, _refused)
     app.add_exception_handler(RequestValidationError, _not_valid)
     app.add_exception_handler(AnyHTTPException, _http_error)
+    app.add_exception_handler(ClientDisconnect, _gone)
 
     # The parameter is named as in the description; None stands for a header that was not sent.
     async def owner(key: Annotated[str | None, Depends(_KEY)]) -> int:
@@ -152,9 +154,11 @@ def _refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 def _endpoint(endpoint: Endpoint[Any], route: _Route, venue: Venue, owner: Callable[..., Any]) -> Callable[..., Any]:
+    headers = {PRICES: venue.prices} if endpoint is calls.SERVER_TIME else None
+
     async def carry_out(ask: BaseModel | None = None, owner: int | None = None) -> Response:
         values = {} if ask is None else dict(ask)
-        return answered(endpoint, route.perform(venue, owner, asked(endpoint, values)))
+        return answered(endpoint, route.perform(venue, owner, asked(endpoint, values)), headers)
 
     # FastAPI reads the signature to learn what the row says.
     parameters = []
@@ -202,6 +206,10 @@ async def _not_valid(_: Request, problem: Exception) -> Response:
     assert isinstance(problem, RequestValidationError)
     # The stock handler repeats what was sent: it would print keys, and fails at what JSON can't hold.
     return _error(422, [Complaint(tuple(found["loc"]), found["msg"], found["type"]) for found in problem.errors()])
+
+
+async def _gone(_: Request, __: Exception) -> Response:
+    return Response(status_code=400)  # which nobody reads: the client has gone in the middle of its body
 
 
 async def _http_error(_: Request, problem: Exception) -> Response:

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from ..._api.endpoints import PUBLISH_HOSTED
 from ..._api.hosted import LARGEST_SOURCE, LARGEST_STRATEGY
-from ..rules import invalid, too_large
+from ..rules import Refusal, invalid, too_large
 from ..venue import Upload, Venue
 from .answers import answered
 from .bodies import LARGEST_BODY, strict_json
@@ -23,6 +23,7 @@ LIMITS: Final = {"strategy-info": LARGEST_BODY, "strategy-file": LARGEST_SOURCE,
 
 # A byte of a form may be written in three.
 _LARGEST_FORM: Final = 3 * sum(LIMITS.values())
+_MOST_FIELDS: Final = 1_000
 _LONGEST_NAME: Final = 100  # of a field, as it is written: a longer one is none of these
 
 BODY: Final[dict[str, Any]] = {
@@ -91,6 +92,7 @@ class Form:
         self.size = 0
         """How much was read."""
         self._found: dict[str, bytearray] = {}
+        self._parts = 0
         self._begin()
 
     def _begin(self) -> None:
@@ -103,6 +105,9 @@ class Form:
         """Read on."""
         self.size += len(chunk)
         first, *others = chunk.split(b"&")
+        self._parts += len(others)
+        if self._parts > _MOST_FIELDS:
+            raise Refusal(413, f"The form has more than {_MOST_FIELDS} fields")
         self._part(first)
         for part in others:
             self._end()

@@ -9,7 +9,7 @@ import socket
 from collections.abc import AsyncGenerator, Callable, Iterator
 from decimal import Decimal
 from os import PathLike
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import uvicorn
 
@@ -55,8 +55,14 @@ def in_process(
         volume_bars=volume_bars,
         dollar_bars=dollar_bars,
     )
+    app = create_app(venue)
+
+    async def in_turn(scope: Any, receive: Any, send: Any) -> None:
+        await asyncio.sleep(0)  # nothing else in the venue waits: a bot that only asks would leave others no turn
+        await app(scope, receive, send)
+
     # A bug of the venue is answered 500, as over HTTP.
-    return httpx.ASGITransport(create_app(venue), raise_app_exceptions=False), venue.create_key()
+    return httpx.ASGITransport(in_turn, raise_app_exceptions=False), venue.create_key()
 
 
 @contextlib.asynccontextmanager
