@@ -27,12 +27,12 @@ async def follow(walk: Walk, end: int | None, server_time: Callable[[], Awaitabl
     while True:
         now = await server_time()
         pace.saw(now)
-        over = end if walk.width is None else _least(end, now - walk.width + 1)
+        over = None if walk.width is None else _least(end, now - walk.width + 1)
         before = walk.mark
-        async with aclosing(walk.until(over, over)) as pages:
+        async with aclosing(walk.until(end if over is None else over, over)) as pages:
             async for bars in pages:
                 yield bars
-        if end is not None and max(walk.known_until, -1 if over is None or walk.width is None else over) >= end:
+        if end is not None and (walk.known_until if over is None else over) >= end:
             return
         missed = missed + 1 if walk.mark == before else 0
         await anyio.sleep(min(_until_next(walk, now, missed, pace.rate), pace.longest_sleep))

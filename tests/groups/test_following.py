@@ -89,6 +89,15 @@ async def test_it_ends_with_the_last_bar_before_its_end() -> None:
         assert [one.time // MINUTE async for one in past] == [990, 991]
 
 
+async def test_bars_of_ticks_end_with_the_first_that_begins_at_the_end_or_later() -> None:
+    server = live([bar(BEGAN, 0), bar(BEGAN + 5, 10)])
+    asyncio.get_running_loop().call_later(10, lambda: server.bars.append(bar(BEGAN + 9_000, 20)))
+    async with server.client() as mizar:
+        bars = mizar.market.iter_bars(**TICKS, end=BEGAN + 8_000, follow=True)
+        assert [one.first_trade_id async for one in bars] == [0, 10]
+    assert 10 <= asyncio.get_running_loop().time() < 13
+
+
 async def test_a_read_that_fails_is_made_again_and_in_the_end_an_error() -> None:
     server = live(minutes(range(990, 2_000)))
     async with server.client() as mizar:
