@@ -276,7 +276,7 @@ from mizar_sync import Mizar
 url, key, cache, seed, last = sys.argv[1:]
 chance = random.Random(seed)
 with Mizar(key, api_url=url) as mizar:
-    for _ in range(12):
+    for _ in range(6):
         start, length = chance.randrange(int(last)), chance.randrange(1, 4000)
         span = {"start": FIRST + start * 60_000, "end": FIRST + (start + length) * 60_000}
         frame = mizar.market.bars_frame(base_asset="BTC", quote_asset="USDT", bar_subclass="1min", cache=cache, **span)

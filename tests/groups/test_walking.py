@@ -6,7 +6,7 @@ import asyncio
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mizar_async import InvalidInput, Unavailable
@@ -110,7 +110,6 @@ async def test_who_leaves_early_leaves_nothing_under_way() -> None:
         assert len(server.starts) == asked < 14
 
 
-@settings(max_examples=150)
 @given(
     places=st.sets(st.integers(0, 4_000), max_size=400),
     start=st.integers(0, 4_000),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import AsyncIterator
 
 import httpx
 import pytest
+from fastapi import FastAPI
 
 from mizar_async import paper
 from mizar_async._clock import Clock
@@ -47,10 +49,15 @@ async def strategy(http: httpx.AsyncClient) -> int:
     return number
 
 
+@functools.lru_cache(maxsize=1)  # to make one takes longer than most tests of it
+def _app_of(venue: paper.Venue) -> FastAPI:
+    return paper.create_app(venue)
+
+
 def client_of(venue: paper.Venue, key: str) -> httpx.AsyncClient:
     """A client of a venue in this process."""
     return httpx.AsyncClient(
-        transport=httpx.ASGITransport(paper.create_app(venue)),
+        transport=httpx.ASGITransport(_app_of(venue)),
         base_url="http://venue/api/v1/",
         headers={"mizar-api-key": key},
     )

@@ -6,6 +6,7 @@ at a wrong place of it.
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable, Coroutine
 from typing import Any, Literal
@@ -37,12 +38,6 @@ class Command:
         """The command of a row."""
         request: type[attrs.AttrsInstance] = endpoint.request
         return cls(endpoint, perform, model_of(request))
-
-    def described(self) -> dict[str, Any]:
-        """The schema of its body."""
-        words = "".join(word.title() for word in (self.endpoint.action or "").split("-"))
-        fields: dict[str, Any] = {"api_key": (str, ...), "action": (Literal[self.endpoint.action], ...)}
-        return create_model(words, __base__=self.model, **fields).model_json_schema()
 
 
 def carried_out(venue: Venue, commands: dict[str, Command]) -> Callable[..., Coroutine[Any, Any, Response]]:
@@ -82,7 +77,16 @@ def _values(model: type[BaseModel], said: dict[str, Any]) -> dict[str, Any]:
     raise Refusal(422, found)
 
 
+@functools.cache
+def _described(command: Endpoint[Any]) -> dict[str, Any]:
+    """The schema of the body of one action."""
+    words = "".join(word.title() for word in (command.action or "").split("-"))
+    fields: dict[str, Any] = {"api_key": (str, ...), "action": (Literal[command.action], ...)}
+    request: type[attrs.AttrsInstance] = command.request
+    return create_model(words, __base__=model_of(request), **fields).model_json_schema()
+
+
 def body_of(commands: dict[str, Command]) -> dict[str, Any]:
     """What the pages say of the body."""
-    schema = {"oneOf": [command.described() for command in commands.values()]}
+    schema = {"oneOf": [_described(command.endpoint) for command in commands.values()]}
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
