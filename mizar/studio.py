@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from mizar_async import InvalidInput, Unavailable
+from mizar_async._api.market import LARGEST_PAGE
 
 from ._bar_file import BarFile, Marks, frame, is_time, joined, last_of, odd_column, table
 from ._client import Mizar
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["MizarStudio"]
-
-_FULL_PAGE: Final = 500
 
 
 class MizarStudio:
@@ -139,7 +138,7 @@ def _walked(page: Callable[[Id], list[Document]], start: Id, had: Marks) -> list
         start = max(time for time, _ in bars)
         if not all(is_time(time) for time, _ in bars):
             raise _unusable("a bar begins at a time that can't be")
-    if len(bars) >= _FULL_PAGE:
+    if len(bars) >= LARGEST_PAGE:
         raise _unusable(f"a full page of bars from time {start} on brings no new one")
     return [*found.values()]
 

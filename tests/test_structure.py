@@ -12,6 +12,8 @@ from pathlib import Path
 import mizar
 import mizar_async
 import mizar_sync
+from mizar_async._api import endpoints
+from mizar_async.paper import Venue, in_process
 
 from .venues import ROOT
 
@@ -246,6 +248,16 @@ def test_a_group_of_calls_stands_on_the_channel_and_the_options_alone() -> None:
         group = getattr(mizar_async, name)
         assert list(inspect.signature(group).parameters) == ["channel", "options"]
         assert len([call for call in vars(group) if not call.startswith("_")]) <= 16
+
+
+def test_every_row_of_the_api_stands_in_its_table() -> None:
+    rows = {id(row) for row in vars(endpoints).values() if isinstance(row, endpoints.Endpoint)}
+    assert rows - {id(row) for row in endpoints.ENDPOINTS} == {id(endpoints.BARS_OF_FLOATS)}  # one, read in two ways
+
+
+def test_a_paper_venue_is_described_by_the_same_words_wherever_one_is_made() -> None:
+    made = [list(inspect.signature(of).parameters) for of in (mizar_async.AsyncMizar.paper, in_process)]
+    assert made[0] == made[1] == [name for name in inspect.signature(Venue.of).parameters if name != "db"]
 
 
 def test_no_other_class_has_more_than_twenty_public_methods() -> None:

@@ -21,7 +21,7 @@ import msgspec
 from .dca import DcaOrder
 from .documented import further_parameters, on_the_wire, wire_name
 from .endpoints import Endpoint
-from .exchange import Answer, NoAnswer, Request
+from .exchange import FORM, Answer, NoAnswer, Request
 from .market import Bar
 from .meaning import declined, foreign, unanswered, unreadable
 from .oddities import ONLY_HERE, converter
@@ -29,9 +29,6 @@ from .ratio import Ratio
 from .trading import BEYOND_PRICES, LEAST_PRICE, ClosedPosition, Position
 
 T = TypeVar("T")
-
-
-_FORM: Final = "application/x-www-form-urlencoded"
 
 
 def _itself(value: Any) -> Any:
@@ -78,7 +75,7 @@ def encode(endpoint: Endpoint[Any], ask: object) -> Request:
         query = f"?{urlencode(values, doseq=True)}" if values else ""
         return Request(method, path + query, None)
     if endpoint.is_form:
-        return Request(method, path, _form(parameters(endpoint, ask)), _FORM)
+        return Request(method, path, _form(parameters(endpoint, ask)), FORM)
     if endpoint.action is not None:
         command = {"action": endpoint.action} | parameters(endpoint, ask, as_text)
         return Request(method, path, msgspec.json.encode(command), key_in_body=True)

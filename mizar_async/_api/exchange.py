@@ -6,6 +6,10 @@ from typing import Final
 
 import attrs
 
+JSON: Final = "application/json"
+FORM: Final = "application/x-www-form-urlencoded"
+"""The two content types of bodies."""
+
 PRICES: Final = "mizar-prices"
 """The header by which a paper venue says, with its time, which prices it has."""
 
@@ -18,7 +22,7 @@ class Request:
     path: str
     """Path below the API's address, with its query."""
     body: bytes | None = attrs.field(repr=lambda body: "None" if body is None else f"{len(body)} bytes")
-    content_type: str = "application/json"
+    content_type: str = JSON
     key_in_body: bool = False
     """Whether the key belongs into its JSON, as `api_key`, and no header."""
 

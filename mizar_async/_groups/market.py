@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,7 +13,7 @@ import attrs
 from .._api import endpoints
 from .._api.checks import Moment, milliseconds, refuse
 from .._api.market import LARGEST_PAGE, WIDTHS, Bar, BarType, OfBars, OfKinds, width_of
-from .._api.trading import Nothing
+from .._api.trading import Nothing, utc
 from .._options import Options, seconds
 from .._wire.channel import Channel
 from .._wire.loading import load
@@ -272,9 +271,10 @@ def _end(ask: OfBars, end: Moment | None) -> int | None:
 def _said_of(last: Bar | None) -> str:
     if last is None:
         return "the server has no bar of it"
-    ended = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=last.time + _MINUTE)
+    ended = utc(last.time + _MINUTE)
     known = "" if last.close is not None else ", and has no price"
-    return f"its last minute ended at {ended:%Y-%m-%d %H:%M} UTC{known}"
+    moment = f"{last.time + _MINUTE} ms" if ended is None else f"{ended:%Y-%m-%d %H:%M} UTC"
+    return f"its last minute ended at {moment}{known}"
 
 
 AsyncMarket.__module__ = "mizar_async"

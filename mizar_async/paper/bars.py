@@ -21,8 +21,9 @@ import attrs
 from .._api.codec import as_text
 from .._api.market import WIDTHS, Bar
 
-# Sums of what any file can hold are exact.
-_EXACT: Final = Context(prec=200, Emin=-999999, Emax=999999, traps=[])
+EXACT: Final = Context(prec=200, Emin=-999999, Emax=999999, traps=[])
+"""Sums and products of what any file can hold are exact in it."""
+
 _ZERO: Final = Decimal(0)
 
 
@@ -146,7 +147,7 @@ def _cut(rows: Iterator[Row], measure: Callable[[Row], Decimal], threshold: Deci
     total = _ZERO
     for row in rows:
         inside.append(row)
-        total = _EXACT.add(total, measure(row))
+        total = EXACT.add(total, measure(row))
         if total >= threshold:
             yield Finished(bar_of(inside[0].time, inside), row.time)
             inside, total = [], _ZERO
@@ -156,7 +157,7 @@ def bar_of(time: int, rows: Iterable[Row]) -> Bar:
     """The bar that holds these rows, of which there is one at least."""
     times, ids, opens, highs, lows, closes, bases, quotes, sides = zip(*rows, strict=True)
     bought, sold = [side == "buy" for side in sides], [side == "sell" for side in sides]
-    with localcontext(_EXACT):
+    with localcontext(EXACT):
         return Bar(
             time=time,
             open=opens[0],

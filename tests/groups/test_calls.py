@@ -33,6 +33,8 @@ from mizar_async import (
     Ratio,
     Submitted,
 )
+from mizar_async._wire.rate_limit import Lane
+from mizar_async._wire.turns import Turns
 from mizar_sync import Mizar
 from tests.conftest import KEY
 from tests.raw_server import Behaviour, Received, Writer, answer, closing, raw_server, resetting, saying, silent
@@ -483,6 +485,18 @@ async def test_a_write_that_ends_within_the_grace_of_its_caller_is_no_warning(
         with pytest.raises(asyncio.CancelledError):
             await task
     assert caplog.records == []
+
+
+@pytest.mark.parametrize("name", ALL_WRITES)
+async def test_closes_take_the_lane_of_closes_and_nothing_else_does(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    lanes: list[Lane] = []
+    turn = Turns.turn
+    monkeypatch.setattr(Turns, "turn", lambda turns, lane, until: lanes.append(lane) or turn(turns, lane, until))
+    async with AsyncMizar(KEY, transport=httpx.MockTransport(lambda _: httpx.Response(404, json={}))) as mizar:
+        with pytest.raises(NotFound):
+            await ALL_WRITES[name].call(mizar)
+    closes = "close" in name or "stop" in name
+    assert lanes == [Lane.CLOSES if closes else Lane.OTHERS]
 
 
 # -- the key

@@ -7,14 +7,14 @@ import hashlib
 import itertools
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from decimal import Context, Decimal, InvalidOperation
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any, Final
 
 import attrs
 
 from ...errors import InvalidInput
-from ..bars import Row
+from ..bars import EXACT, Row
 
 
 @attrs.frozen
@@ -101,12 +101,11 @@ def _trade(cells: dict[str, str], number: int) -> Row:
     if side == "?":
         raise ValueError(f"{cells['side'][:40]!r} is no side: it must be buy or sell, or empty")
     return Row(
-        _time(cells["timestamp"]), place, price, price, price, price, amount, _EXACT.multiply(price, amount), side
+        _time(cells["timestamp"]), place, price, price, price, price, amount, EXACT.multiply(price, amount), side
     )
 
 
 _SIDES: Final[dict[str, Any]] = {"buy": "buy", "sell": "sell", "": None}
-_EXACT: Final = Context(prec=200, Emin=-999999, Emax=999999, traps=[])
 
 
 def _cell(line: list[str], place: int) -> str:

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ValidationError, create_model
 from starlette.responses import Response
 
 from ..._api.endpoints import Endpoint
+from ..._api.exchange import JSON
 from ..rules import Complaint, Refusal, invalid
 from ..venue import Venue
 from .answers import answered, asked
@@ -61,7 +62,7 @@ def carried_out(venue: Venue, commands: dict[str, Command]) -> Callable[..., Cor
 async def _object(request: Request) -> dict[str, Any]:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     try:
-        said = await request.json() if kind == "application/json" else None
+        said = await request.json() if kind == JSON else None
     except json.JSONDecodeError:
         said = None
     if not isinstance(said, dict):

@@ -10,13 +10,12 @@ from fastapi import Request
 from starlette.responses import Response
 
 from ..._api.endpoints import PUBLISH_HOSTED
+from ..._api.exchange import FORM
 from ..._api.hosted import LARGEST_SOURCE, LARGEST_STRATEGY
 from ..rules import Refusal, invalid, too_large
 from ..venue import Upload, Venue
 from .answers import answered
 from .bodies import LARGEST_BODY, strict_json
-
-_FORM: Final = "application/x-www-form-urlencoded"
 
 LIMITS: Final = {"strategy-info": LARGEST_BODY, "strategy-file": LARGEST_SOURCE, "strategy": LARGEST_STRATEGY}
 """The fields of the form, and how many bytes each may have."""
@@ -30,7 +29,7 @@ BODY: Final[dict[str, Any]] = {
     "requestBody": {
         "required": True,
         "content": {
-            _FORM: {
+            FORM: {
                 "schema": {
                     "type": "object",
                     "required": ["strategy-info", "strategy"],
@@ -70,8 +69,8 @@ def published(venue: Venue) -> Callable[[Request, int], Coroutine[Any, Any, Resp
 
 async def _fields(request: Request) -> dict[str, bytearray]:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != _FORM:
-        raise invalid(("body",), f"It should be a form, of the content type {_FORM}", "no_form")
+    if kind != FORM:
+        raise invalid(("body",), f"It should be a form, of the content type {FORM}", "no_form")
     announced = request.headers.get("content-length", "")
     size = int(announced[:20]) if announced.isdecimal() else 0
     form = Form()
