@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ._groups.tradingview import AsyncTradingView
     from ._journal.reading import JournalEntry, read_journal
     from ._options import Options
+    from ._wire.address import Address
     from .errors import (
         AnswerUnreadable,
         Conflict,
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from .results import BulkResult, FlattenReport, Outcome, Reconciliation, Recovered, Recovery, partial_result
 
 __all__ = [
+    "Address",
     "AnswerUnreadable",
     "AsyncDca",
     "AsyncHosted",
@@ -111,6 +113,7 @@ _HOMES = {
     "._api.trading": ("ClosedPosition", "Exchange", "OpenPosition", "Position", "Strategy", "Symbol"),
     "._journal.reading": ("JournalEntry", "read_journal"),
     "._options": ("Options",),
+    "._wire.address": ("Address",),
     ".results": ("BulkResult", "FlattenReport", "Outcome", "Reconciliation", "Recovered", "Recovery", "partial_result"),
     ".errors": (
         "AnswerUnreadable",

@@ -7,6 +7,7 @@ Bulk calls are as concurrent as there; it works in threads, in a notebook and af
 """
 
 from mizar_async import (
+    Address,
     AnswerUnreadable,
     Bar,
     BarType,
@@ -55,6 +56,7 @@ from mizar_async import (
 from ._client import Dca, Hosted, Market, Mizar, TradingView
 
 __all__ = [
+    "Address",
     "AnswerUnreadable",
     "Bar",
     "BarType",

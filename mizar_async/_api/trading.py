@@ -7,8 +7,10 @@ This module knows nothing of JSON; the codec does.
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Context, Decimal
+from typing import Final
 
 import attrs
 
@@ -118,6 +120,29 @@ class Symbol(Documented):
     base_asset: str
     quote_asset: str
     markets: tuple[str, ...] = attrs.field(default=(), metadata=LEFT_OUT_IF_EMPTY)
+
+    @classmethod
+    def of(cls, pair: str) -> Symbol:
+        """The pair that a text names: "BTC/USDT", or "BTCUSDT" where it ends with a quote asset that is well known.
+
+        Raises `InvalidInput` for text that does not say which pair it is.
+        """
+        base, slash, quote = pair.strip().upper().partition("/") if isinstance(pair, str) else ("", "", "")
+        if not slash:
+            quote = next((known for known in _QUOTES if base.endswith(known) and base != known), "")
+            base = base.removesuffix(quote)
+        if not (_ASSET.fullmatch(base) and _ASSET.fullmatch(quote)):
+            raise checks.refuse("pair", pair, "it must be BASE/QUOTE, such as BTC/USDT")
+        return cls(base + quote, base, quote)
+
+
+_ASSET: Final = re.compile("[A-Z0-9]{1,20}")
+# Those that are parts of others come behind them.
+# fmt: off
+_QUOTES: Final = (
+    "USDT", "USDC", "FDUSD", "BUSD", "TUSD", "USD", "DAI", "EUR", "GBP", "TRY", "BRL", "BTC", "ETH", "BNB",
+)
+# fmt: on
 
 
 @attrs.frozen

@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from decimal import Decimal
 from os import PathLike
 from pathlib import Path
-from typing import Final, Literal
+from typing import Literal
+
+import attrs
 
 from ..._api.trading import Exchange, Symbol
 from ...errors import InvalidInput
@@ -49,16 +51,17 @@ class Replay:
         if volume_in not in ("base", "quote"):
             raise InvalidInput(f"volume_in={volume_in!r} is refused: it must be 'base' or 'quote'")
         self.path = Path(path)
-        self._base, self._quote = _pair(self.path, pair)
+        self._symbol = _symbol(self.path, pair)
         recording = read(self.path, volume_in)
-        self.identity = f"{recording.digest} {self._base}/{self._quote} {volume_in}"
+        self.identity = f"{recording.digest} {self._symbol.base_asset}/{self._symbol.quote_asset} {volume_in}"
         self.has_trades = recording.is_trades
         self._rows = recording.rows
         self._times = [row.time for row in self._rows]
         self.lasts = 0 if self.has_trades else shortest(self._times)
 
     def __repr__(self) -> str:
-        return f"Replay({self.path.name!r}, {self._base}/{self._quote}, {len(self._rows)} rows)"
+        pair = f"{self._symbol.base_asset}/{self._symbol.quote_asset}"
+        return f"Replay({self.path.name!r}, {pair}, {len(self._rows)} rows)"
 
     @property
     def starts(self) -> int:
@@ -76,47 +79,28 @@ class Replay:
 
     def symbols(self) -> tuple[Symbol, ...]:
         """The pair of the recording, on both markets."""
-        return (Symbol(self._base + self._quote, self._base, self._quote, MARKETS),)
+        return (self._symbol,)
 
     def price(self, symbol: str, at: int) -> Decimal:
         """The price that was known at a time."""
-        if symbol != self._base + self._quote:
+        if symbol != self._symbol.symbol:
             raise KeyError(symbol)
         row = self._rows[max(0, bisect.bisect_right(self._times, at) - 1)]
         return row.close if at >= row.time + self.lasts else row.open
 
     def rows(self, symbol: str, start: int) -> Iterator[Row]:
         """The rows of the recording that begin at a time or later."""
-        if symbol != self._base + self._quote:
+        if symbol != self._symbol.symbol:
             raise KeyError(symbol)
         return map(self._rows.__getitem__, range(bisect.bisect_left(self._times, start), len(self._rows)))
 
 
-_QUOTES: Final = (
-    "USDT",
-    "USDC",
-    "FDUSD",
-    "BUSD",
-    "TUSD",
-    "USD",
-    "DAI",
-    "EUR",
-    "GBP",
-    "TRY",
-    "BRL",
-    "BTC",
-    "ETH",
-    "BNB",
-)
-
-
-def _pair(path: Path, pair: str | None) -> tuple[str, str]:
-    text = re.split(r"[-_.]", path.name)[0] if pair is None else pair
-    base, slash, quote = text.upper().partition("/")
-    if not slash:
-        quote = next((known for known in _QUOTES if base.endswith(known) and base != known), "")
-        base = base.removesuffix(quote)
-    if not re.fullmatch(r"[A-Z0-9]{1,20}/[A-Z0-9]{1,20}", f"{base}/{quote}"):
+def _symbol(path: Path, pair: str | None) -> Symbol:
+    try:
+        known = Symbol.of(re.split(r"[-_.]", path.name)[0] if pair is None else pair)
+    except InvalidInput:
         source = f"the name of {path.name}" if pair is None else f"pair={pair!r}"
-        raise InvalidInput(f"{source} does not say which pair this is: give pair as BASE/QUOTE, such as BTC/USDT")
-    return base, quote
+        raise InvalidInput(
+            f"{source} does not say which pair this is: give pair as BASE/QUOTE, such as BTC/USDT"
+        ) from None
+    return attrs.evolve(known, markets=MARKETS)
