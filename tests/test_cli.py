@@ -179,7 +179,7 @@ async def test_an_interrupted_demo_leaves_nothing_open(number: signal.Signals) -
         await lines_until(process, "Opening")
         process.send_signal(number)
         out, _ = await asyncio.wait_for(process.communicate(), LIMIT)
-        assert process.returncode == 130
+        assert process.returncode == 128 + number
         assert "flattening" in out.decode()
         assert "FlattenReport" in out.decode()
 

@@ -133,11 +133,27 @@ ORDER = [
     "paper.http.server",
     "paper.http",
     "paper",
+    "cli.exits",
+    "cli.output",
     "cli.show",
+    "cli.profiles",
+    "cli.keys",
+    "cli.session",
+    "cli.commands",
+    "cli.login",
+    "cli.doctor",
+    "cli.strategies",
+    "cli.orders",
+    "cli.bulk",
+    "cli.positions",
+    "cli.watch",
+    "cli.market",
+    "cli.journal",
+    "cli.guarding",
+    "cli.guard",
     "cli.demo",
     "cli.paper",
-    "cli.journal",
-    "cli.guard",
+    "cli.venue",
     "cli.app",
     "cli",
 ]
@@ -199,9 +215,28 @@ def test_imports_within_the_package_are_relative_statements_so_that_the_order_se
     assert {name_of(path) for path in PACKAGE.rglob("*.py") if hidden.search(path.read_text())} == set(BY_NAME)
 
 
+PUBLIC = {"mizar_async", "paper", "performance", "compare", "_version"}
+
+
 def test_the_command_line_uses_public_names_only() -> None:
     for path in (PACKAGE / "cli").glob("*.py"):
-        assert {module for module in imported(path) if not module.startswith("cli.")} <= {"mizar_async", "paper"}
+        assert {module for module in imported(path) if not module.startswith("cli.")} <= PUBLIC, path
+
+
+def imported_at_its_top(path: Path) -> set[str]:
+    """What is imported as soon as a module is: not in its functions, nor for types alone."""
+    found: set[str] = set()
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[0] for alias in node.names}
+        if isinstance(node, ast.ImportFrom):
+            found.add(f"{'.' * node.level}{node.module or ''}".split(".")[0 if not node.level else -1])
+    return found
+
+
+def test_the_command_line_loads_nothing_heavy_before_it_needs_it() -> None:
+    for path in (PACKAGE / "cli").glob("*.py"):
+        assert not imported_at_its_top(path) & {"fastapi", "sqlalchemy", "httpx", "keyring", "paper"}, path
 
 
 def test_the_ledger_imports_nothing_else_of_the_package() -> None:

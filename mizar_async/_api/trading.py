@@ -156,6 +156,11 @@ class Strategy(Documented):
     symbols: tuple[Symbol, ...]
     creation_timestamp: int | None = None
 
+    @property
+    def created_at(self) -> datetime | None:
+        """When it was published, UTC, timezone-aware."""
+        return utc(self.creation_timestamp)
+
 
 def usable_price(price: Decimal | None) -> Decimal | None:
     """The price, or None where the server gave none that can be used: 0, NaN, infinite."""

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import signal
-import sys
 from decimal import Decimal
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 from rich.live import Live
 
 from .. import AsyncMizar, BulkResult, ClosedPosition, MizarError, OpenPosition, Position, Strategy
-from ..paper import Venue, serve
 from .show import NOT_MODELLED, bar, console, follow, profits, show_result
+
+if TYPE_CHECKING:
+    from ..paper import Venue
 
 POSITIONS: Final = 200
 WATCHED: Final = 2.0
@@ -21,11 +21,9 @@ WATCHED: Final = 2.0
 
 async def run_demo(**settings: Any) -> int:
     """The demo; returns 0 only if the server counts as many closed positions as were opened."""
+    from ..paper import Venue, serve
+
     venue = Venue.of(**settings)
-    task = asyncio.current_task()
-    assert task is not None
-    if sys.platform != "win32":
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     async with serve(venue) as url, AsyncMizar(venue.create_key(), api_url=url) as mizar:
         console.print(f"[bold]{mizar!r}[/bold] {venue!r}", soft_wrap=True, markup=True)
         console.print(NOT_MODELLED, soft_wrap=True)

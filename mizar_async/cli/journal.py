@@ -2,81 +2,88 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
-from rich.measure import Measurement
-from rich.table import Table
-from rich.text import Text
+import typer
 
-from .. import ClosedPosition, JournalEntry, read_journal
-from .show import console, price_text
+from .commands import command
+from .exits import DONE
+from .output import Output, Table, price_text, side_text, trimmed
+from .session import Session
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .. import JournalEntry
 
 _DOUBTS: Final = {"sent", "in doubt", "unknown"}
-_ANY_WIDTH: Final = 1000
+_COLOURS: Final = {"open": "green", "unknown": "red", "in doubt": "yellow", "sent": "yellow"}
+_COLUMNS: Final = (
+    *("sent (UTC)", "strategy>", "client order id", "pair", "side", "size>", "end", "position>", "price>"),
+)
 
 
-def show_journal(path: Path, *, as_json: bool, strategy: int | None, doubts: bool) -> int:
-    """Print the attempts of a journal, all or some; returns 0."""
+def add_to(app: typer.Typer) -> None:
+    """Add this command."""
+    command(app)(journal)
+
+
+async def journal(
+    session: Session,
+    file: Annotated[Path, typer.Argument(help="The journal of a bot.", exists=True, dir_okay=False)],
+    strategy: Annotated[int | None, typer.Option(help="Of this strategy only.")] = None,
+    doubts: Annotated[bool, typer.Option("--doubts", help="Only what is not known to have ended.")] = False,
+) -> int:
+    """Show what a journal holds.
+
+    Each open that was sent, and what became of it. The bot may run meanwhile.
+    """
+    show_journal(session.out, file, strategy=strategy, doubts=doubts)
+    return DONE
+
+
+def show_journal(out: Output, path: Path, *, strategy: int | None = None, doubts: bool = False) -> None:
+    """Print the attempts of a journal, all or some."""
+    from .. import read_journal
+
     found = [
         entry
         for entry in read_journal(path)
         if (strategy is None or entry.strategy_id == strategy) and (not doubts or entry.end in _DOUBTS)
     ]
-    if as_json:
-        print(json.dumps([_as_dictionary(entry) for entry in found], indent=1))
-        return 0
-    table = _table(found)
-    if Measurement.get(console, console.options.update(width=_ANY_WIDTH), table).maximum <= console.width:
-        console.print(table)
-    else:
-        for entry in found:
-            console.print(_block(entry), highlight=False)
+    documents = [_as_dictionary(entry) for entry in found]
+    if out.as_json:
+        out.document(documents)
+        return
+    fields = ("sent_at", "strategy_id", "client_order_id", "base_asset", "quote_asset", "is_long", "size", "end")
+    out.records("attempts", documents, fields, lambda: _table(found))
+
+
+def _table(found: Sequence[JournalEntry]) -> Table:
     counts = {end: sum(entry.end == end for entry in found) for end in sorted({entry.end for entry in found})}
-    console.print(", ".join(f"{count} {end}" for end, count in counts.items()) or "No attempts.", highlight=False)
-    return 0
+    told = ", ".join(f"{count} {end}" for end, count in counts.items()) or "No attempts."
+    return Table("", _COLUMNS, [_cells(entry) for entry in found], told)
 
 
-def _table(found: list[JournalEntry]) -> Table:
-    table = Table(box=None, padding=(0, 1), pad_edge=False, collapse_padding=True)
-    for column in ("sent (UTC)", "strategy", "client order id", "pair", "side", "size", "end", "position", "price"):
-        is_number = column in {"strategy", "size", "position", "price"}
-        table.add_column(column, justify="right" if is_number else "left", no_wrap=True)
-    for entry in found:
-        table.add_row(*_cells(entry))
-    return table
-
-
-def _cells(entry: JournalEntry) -> tuple[Text, ...]:
+def _cells(entry: JournalEntry) -> list[Any]:
     ask, position = entry.request, entry.position
-    colour = {"open": "green", "unknown": "red", "in doubt": "yellow", "sent": "yellow"}.get(entry.end, "")
-    texts = (
+    return [
         f"{entry.sent_at:%m-%d %H:%M:%S}" if entry.sent_at else "",
         str(entry.strategy_id),
         entry.client_order_id or "",
         f"{ask.base_asset}/{ask.quote_asset}",
-        "long" if ask.is_long else "short",
-        f"{ask.size:f}",
-        entry.end,
+        side_text(ask.is_long),
+        trimmed(ask.size),
+        (entry.end, _COLOURS.get(entry.end, "")),
         str(position.position_id) if position else ", ".join(map(str, entry.candidates[:5])),
         price_text(position.open_price) if position else "",
-    )
-    # Not as markup, which has a meaning for brackets and for what stands between colons.
-    return tuple(Text(text, style=colour if text is entry.end else "") for text in texts)
-
-
-def _block(entry: JournalEntry) -> Text:
-    """An attempt where a row has no room."""
-    sent, strategy, name, pair, side, size, end, position, price = _cells(entry)
-    what = Text.assemble(side, " ", size, " ", pair, ", strategy ", strategy)
-    found = Text.assemble("position ", position, " at " if price else "", price) if position else Text()
-    return Text("\n  ").join(
-        line for line in (Text.assemble(sent, " " if sent else "", end), what, name, found) if line
-    )
+    ]
 
 
 def _as_dictionary(entry: JournalEntry) -> dict[str, Any]:
+    from .. import ClosedPosition
+
     position = entry.position
     return {
         "strategy_id": entry.strategy_id,

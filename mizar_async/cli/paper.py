@@ -6,12 +6,16 @@ import os
 from pathlib import Path
 from typing import Any
 
-from ..paper import Venue, serve_forever
+from platformdirs import user_data_path
+
 from .show import NOT_MODELLED, console
 
 
-async def run_paper(path: Path, port: int, **settings: Any) -> int:
+async def run_paper(db: Path | None, port: int, **settings: Any) -> int:
     """Serve the venue, and say how it is reached."""
+    from ..paper import Venue, serve_forever
+
+    path = user_data_path("mizar", ensure_exists=True) / "paper.db" if db is None else db
     venue = Venue.of(db=path, **settings)
     used, known = not venue.is_fresh, os.environ.get("MIZAR_API_KEY", "")
     key = known if venue.knows(known) else venue.create_key()

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from decimal import Decimal
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from .. import BulkResult, ClosedPosition, OpenPosition, Position
-from ..paper import Venue
+
+if TYPE_CHECKING:
+    from ..paper import Venue
 
 SHOWN: Final = 15
 NOT_MODELLED: Final = "Fills pay the spread. Fees, delay and depth are not modelled yet: real results are worse."
@@ -19,9 +21,9 @@ NOT_MODELLED: Final = "Fills pay the spread. Fees, delay and depth are not model
 console = Console()
 
 
-def bar() -> Progress:
+def bar(here: Console = console) -> Progress:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    return Progress(*columns, console=console)
+    return Progress(*columns, console=here)
 
 
 def follow(progress: Progress, what: str) -> Callable[[int, int | None], None]:

@@ -23,6 +23,7 @@ from mizar_async import (
     read_journal,
 )
 from mizar_async.cli.journal import show_journal
+from mizar_async.cli.output import Output
 
 from ..scripted_venue import ScriptedVenue
 
@@ -188,7 +189,7 @@ async def test_the_command_shows_those_of_a_strategy_or_in_doubt_and_as_data(
 
         def shown(**only: Any) -> list[tuple[str, str]]:
             chosen = {"strategy": None, "doubts": False} | only
-            assert show_journal(tmp_path / "journal", as_json=True, **chosen) == 0
+            show_journal(Output(as_json=True), tmp_path / "journal", **chosen)
             return [(one["client_order_id"], one["end"]) for one in json.loads(capsys.readouterr().out)]
 
         assert shown() == [("a", "open"), ("b", "open"), ("c", "open"), ("d", "in doubt")]

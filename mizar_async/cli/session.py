@@ -1,0 +1,211 @@
+"""What a command is given beside its own arguments: the options of all commands, the key, questions, Ctrl-C.
+
+Plain classes: a command line that only shows its help loads neither attrs nor anything of the SDK.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import functools
+import importlib.util
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Iterator
+from typing import TYPE_CHECKING, Any, Final
+
+from .exits import CLOSED_PIPE, DONE, INTERRUPTED, NO_KEY, NOT_DONE, UNKNOWN, Failure, code_of
+from .output import Output
+
+if TYPE_CHECKING:
+    from .. import Address, AsyncMizar
+    from .keys import Source
+
+_JOURNAL: Final = "MIZAR_JOURNAL"
+
+
+class Interrupts:
+    """What Ctrl-C and SIGTERM do. While something is written the first lets what is in flight end; else it cancels."""
+
+    def __init__(self) -> None:
+        self.code: int | None = None
+        self.stop = asyncio.Event()
+        self._count = 0
+        self._writes = False
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[asyncio.Event]:
+        """A write is under way: gives what is set when nothing more may be begun."""
+        self._writes = True
+        try:
+            yield self.stop
+        finally:
+            self._writes = False
+
+    @contextlib.contextmanager
+    def held(self, task: asyncio.Task[Any], say: Callable[[str], None]) -> Iterator[None]:
+        """As long as a command runs; one that has handlers of its own replaces these."""
+        if sys.platform == "win32":
+            yield
+            return
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._take, number, task, say)
+        try:
+            yield
+        finally:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.remove_signal_handler(number)
+
+    def _take(self, number: int, task: asyncio.Task[Any], say: Callable[[str], None]) -> None:
+        self._count += 1
+        self.code = 128 + number
+        self.stop.set()
+        if self._writes and self._count == 1:
+            say("interrupted: what is in flight ends first; once more leaves it")
+        elif self._count <= 1 + self._writes:
+            task.cancel()
+        else:
+            with contextlib.suppress(OSError):
+                sys.stdout.flush()
+            os._exit(UNKNOWN if self._writes else self.code)
+
+
+@dataclasses.dataclass
+class Session:
+    """One command: how it prints, whom it asks, and as whom it calls."""
+
+    out: Output
+    profile: str | None = None
+    yes: bool = False
+    interrupts: Interrupts = dataclasses.field(default_factory=Interrupts)
+    journal: str | None = dataclasses.field(default_factory=lambda: os.environ.pop(_JOURNAL, None) or None)
+    """That of the environment. Only opens keep one: a bot's is not opened for the sake of a look."""
+
+    @functools.cached_property
+    def source(self) -> Source:
+        """The key and its address, from the one place that they come from; `Failure` where there is none."""
+        from .keys import find
+
+        return find(self.profile, self.out.note)
+
+    @functools.cached_property
+    def address(self) -> Address:
+        """Where calls go."""
+        from .. import Address
+
+        return Address.find(self.source.url)
+
+    @property
+    def place(self) -> str:
+        """What heads every table and every question: paper, local or live, and the host."""
+        return f"{self.address.environment} {self.address.host}"
+
+    def client(self, *, journal: str | os.PathLike[str] | None = None) -> AsyncMizar:
+        """A client of that key. It is nobody else's: what is open when it ends stays open."""
+        from .. import AsyncMizar, InvalidInput
+
+        address = self.address
+        try:
+            AsyncMizar(self.source.key, api_url=address.url)
+        except InvalidInput as refused:
+            raise Failure(f"{self.source.name}: {refused}", NO_KEY) from None
+        return AsyncMizar(self.source.key, api_url=address.url, journal=journal)
+
+    async def confirm_write(self, question: str) -> None:
+        """Ask before a single write, which only real money needs."""
+        if self.address.environment == "live":
+            await self.confirm(question)
+
+    async def confirm(self, question: str) -> None:
+        """Ask, unless `--yes` has answered; `Failure` if the answer is no, or nobody can answer."""
+        if self.yes:
+            return
+        if not sys.stdin.isatty() or not sys.stderr.isatty():
+            raise Failure(f"{self.place}: {question} There is no terminal to ask: give --yes. Nothing was sent.", 2)
+        print(f"{self.place}: {question} [y/N] ", end="", file=sys.stderr, flush=True)
+        if (await typed_line()).strip().lower() not in {"y", "yes"}:
+            raise Failure("declined: nothing was sent", NOT_DONE)
+
+
+def carry_out(work: Callable[[], Awaitable[int | None]], session: Session) -> int:
+    """Run a command, and give its exit code: one line for what went wrong, never a traceback."""
+    import anyio
+
+    async def begin() -> int:
+        task = asyncio.current_task()
+        assert task is not None
+        with session.interrupts.held(task, session.out.fault):
+            code = await _ended(work, session)
+        interrupted = session.interrupts.code
+        return code if interrupted is None or code == UNKNOWN else interrupted
+
+    try:
+        code = anyio.run(begin, backend_options={"use_uvloop": importlib.util.find_spec("uvloop") is not None})
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    return _flushed(code)
+
+
+async def _ended(work: Callable[[], Awaitable[int | None]], session: Session) -> int:
+    from .. import MizarError
+
+    try:
+        return await work() or DONE
+    except asyncio.CancelledError:
+        if session.interrupts.code is None:
+            raise
+        return session.interrupts.code
+    except (Failure, MizarError) as failure:
+        session.out.fault(str(failure))
+        return failure.code if isinstance(failure, Failure) else code_of(failure)
+    except BrokenPipeError:
+        return CLOSED_PIPE
+    except (OSError, ImportError) as failure:  # ImportError: of an extra, which says so
+        session.out.fault(str(failure))
+        return NOT_DONE
+
+
+def _flushed(code: int) -> int:
+    try:
+        sys.stdout.flush()
+    except OSError as failure:
+        # What could not be written would be tried again as the interpreter ends, with a message of its own.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if code in {DONE, NOT_DONE}:
+            return CLOSED_PIPE if isinstance(failure, BrokenPipeError) else NOT_DONE
+    return code
+
+
+async def typed_line(*, hidden: bool = False) -> str:
+    """A line that somebody types, which Ctrl-C ends; `hidden` shows nothing of it. Empty at the end of the input."""
+    if sys.platform == "win32":
+        import getpass
+
+        return getpass.getpass("") if hidden else sys.stdin.readline()
+    loop, typed = asyncio.get_running_loop(), asyncio.Event()
+    with _no_echo() if hidden else contextlib.nullcontext():
+        loop.add_reader(sys.stdin.fileno(), typed.set)
+        try:
+            await typed.wait()
+        finally:
+            loop.remove_reader(sys.stdin.fileno())
+        return sys.stdin.readline()
+
+
+@contextlib.contextmanager
+def _no_echo() -> Iterator[None]:
+    import termios
+
+    here = sys.stdin.fileno()
+    before = termios.tcgetattr(here)
+    silent = [*before]
+    silent[3] &= ~termios.ECHO
+    termios.tcsetattr(here, termios.TCSAFLUSH, silent)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(here, termios.TCSADRAIN, before)
+        print(file=sys.stderr)
