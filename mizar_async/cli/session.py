@@ -5,7 +5,6 @@ Plain classes: a command line that only shows its help loads neither attrs nor a
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import dataclasses
 import functools
@@ -20,6 +19,8 @@ from .exits import CLOSED_PIPE, DONE, INTERRUPTED, NO_KEY, NOT_DONE, UNKNOWN, Fa
 from .output import Output
 
 if TYPE_CHECKING:
+    import asyncio
+
     from .. import Address, AsyncMizar
     from .keys import Source
 
@@ -30,6 +31,8 @@ class Interrupts:
     """What Ctrl-C and SIGTERM do. While something is written the first lets what is in flight end; else it cancels."""
 
     def __init__(self) -> None:
+        import asyncio
+
         self.code: int | None = None
         self.stop = asyncio.Event()
         self._count = 0
@@ -50,6 +53,8 @@ class Interrupts:
         if sys.platform == "win32":
             yield
             return
+        import asyncio
+
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._take, number, task, say)
@@ -132,6 +137,8 @@ class Session:
 
 def carry_out(work: Callable[[], Awaitable[int | None]], session: Session) -> int:
     """Run a command, and give its exit code: one line for what went wrong, never a traceback."""
+    import asyncio
+
     import anyio
 
     async def begin() -> int:
@@ -150,6 +157,8 @@ def carry_out(work: Callable[[], Awaitable[int | None]], session: Session) -> in
 
 
 async def _ended(work: Callable[[], Awaitable[int | None]], session: Session) -> int:
+    import asyncio
+
     from .. import MizarError
 
     try:
@@ -185,6 +194,8 @@ async def typed_line(*, hidden: bool = False) -> str:
         import getpass
 
         return getpass.getpass("") if hidden else sys.stdin.readline()
+    import asyncio
+
     loop, typed = asyncio.get_running_loop(), asyncio.Event()
     with _no_echo() if hidden else contextlib.nullcontext():
         loop.add_reader(sys.stdin.fileno(), typed.set)
