@@ -29,8 +29,9 @@ DAY: Final = 86_400_000
 # Contexts of our own: the caller's global one is neither used nor changed.
 EXACT: Final = Context(prec=1200, rounding=ROUND_HALF_EVEN, Emin=-999999, Emax=999999, traps=[])
 """For sums and products, none of which has as many digits. It never divides."""
+add, subtract, multiply = EXACT.add, EXACT.subtract, EXACT.multiply
 _TWO: Final = Decimal(2)
-_RATE: Final = Context(prec=50, rounding=ROUND_HALF_EVEN, Emin=-999999, Emax=999999, traps=[])
+_divide: Final = Context(prec=50, rounding=ROUND_HALF_EVEN, Emin=-999999, Emax=999999, traps=[]).divide
 
 # Within these the sign of a rate is that of its rounded value.
 _CLEAR: Final = Decimal("1E-20")
@@ -109,13 +110,13 @@ class Trade:
         before, size, fee = self.position.open_price, self.size, self.fee
         if before is None or size is None:
             return
-        ratio = _RATE.divide(EXACT.subtract(price, before), before)
+        ratio = _divide(subtract(price, before), before)
         rate = net = self.rate = ratio if self.position.is_long else ratio.copy_negate()
         if fee:
-            paid = EXACT.multiply(fee, EXACT.add(ratio, _TWO))
-            self.fees = EXACT.multiply(size, paid)
-            net = EXACT.subtract(rate, paid)
-        self.gain = EXACT.multiply(size, net)
+            paid = multiply(fee, add(ratio, _TWO))
+            self.fees = multiply(size, paid)
+            net = subtract(rate, paid)
+        self.gain = multiply(size, net)
         if not size:
             self.sign = 0
         elif (net > _CLEAR or net < _UNDER) and ratio < _FAR:
@@ -124,9 +125,9 @@ class Trade:
             self.sign = self._exact_sign(before, price)
 
     def _exact_sign(self, before: Decimal, price: Decimal) -> int:
-        change = EXACT.subtract(price, before)
-        paid = EXACT.multiply(self.fee, EXACT.add(before, price))
-        net = EXACT.subtract(change if self.position.is_long else change.copy_negate(), paid)
+        change = subtract(price, before)
+        paid = multiply(self.fee, add(before, price))
+        net = subtract(change if self.position.is_long else change.copy_negate(), paid)
         return 0 if not net else -1 if net.is_signed() else 1
 
     @property
@@ -183,16 +184,16 @@ class Levels:
         if time != self.last:
             self._go_to(time)
         level, rest = self.levels[-1], self.rests[-1]
-        self.rests[-1] = now = EXACT.add(rest, size)
-        self.levels[-1] = now if level is rest else EXACT.add(level, size)
+        self.rests[-1] = now = add(rest, size)
+        self.levels[-1] = now if level is rest else add(level, size)
 
     def close(self, time: int, size: Decimal, *, at_once: bool) -> None:
         if time != self.last:
             self._go_to(time)
         level, rest = self.levels[-1], self.rests[-1]
-        self.rests[-1] = now = EXACT.subtract(rest, size)
+        self.rests[-1] = now = subtract(rest, size)
         if not at_once:
-            self.levels[-1] = now if level is rest else EXACT.subtract(level, size)
+            self.levels[-1] = now if level is rest else subtract(level, size)
 
     def _go_to(self, time: int) -> None:
         rest = ZERO
@@ -236,38 +237,36 @@ class Curve:
         """How many gains that are."""
         self.total = ZERO
         self._high = self._drop = ZERO  # before the last point
-        self._day, self._of_day = -1, ZERO
+        self._day, self._before_day = -1, ZERO
         self._squares = ZERO  # of the days before the last
 
     def close(self, time: int, gain: Decimal) -> None:
         before = self.total
-        self.total = total = EXACT.add(before, gain)
+        if time // DAY != self._day:
+            self._squares, self._day, self._before_day = self.squares, time // DAY, before
+        self.total = total = add(before, gain)
         if self.times and self.times[-1] == time:
             self.units[-1] = total
             self.counts[-1] += 1
+            return
+        if before >= self._high:
+            self._high = before
         else:
-            if before >= self._high:
-                self._high = before
-            else:
-                self._drop = max(self._drop, EXACT.subtract(self._high, before))
-            self.times.append(time)
-            self.units.append(total)
-            self.counts.append(self.counts[-1] + 1 if self.counts else 1)
-        day = time // DAY
-        if day == self._day:
-            self._of_day = EXACT.add(self._of_day, gain)
-        else:
-            self._squares, self._day, self._of_day = self.squares, day, gain
+            self._drop = max(self._drop, subtract(self._high, before))
+        self.times.append(time)
+        self.units.append(total)
+        self.counts.append(self.counts[-1] + 1 if self.counts else 1)
 
     @property
     def drop(self) -> Decimal:
         """The largest fall from the highest point so far, where 0 at the start counts as one."""
-        return max(self._drop, EXACT.subtract(self._high, self.total))
+        return max(self._drop, subtract(self._high, self.total))
 
     @property
     def squares(self) -> Decimal:
         """The sum of the squares of the gains of the days."""
-        return EXACT.add(self._squares, EXACT.multiply(self._of_day, self._of_day))
+        of_day = subtract(self.total, self._before_day)
+        return add(self._squares, multiply(of_day, of_day))
 
     def between(self, start: int, end: int) -> tuple[Decimal, int]:
         """The gains closed in [start, end), and how many."""
@@ -275,7 +274,7 @@ class Curve:
         if first >= behind:
             return ZERO, 0
         units, count = (self.units[first - 1], self.counts[first - 1]) if first else (ZERO, 0)
-        return EXACT.subtract(self.units[behind - 1], units), self.counts[behind - 1] - count
+        return subtract(self.units[behind - 1], units), self.counts[behind - 1] - count
 
 
 class Counts:
@@ -333,7 +332,7 @@ class Counts:
         elif trade.sign:
             self.losses += 1
         if trade.fees:
-            self.fees = EXACT.add(self.fees, trade.fees)
+            self.fees = add(self.fees, trade.fees)
         rate = trade.rate
         if self.best is None or rate > self.best:
             self.best = rate

@@ -24,7 +24,7 @@ import attrs
 from ._api import checks
 from ._api.checks import Size
 from ._api.trading import Position
-from ._fold import EXACT, HUNDRED, ZERO, Fold, Trade
+from ._fold import HUNDRED, ZERO, Fold, Trade, multiply, subtract
 
 WINDOW: Final = 60.0
 """Seconds between the openings of one trade on both sides, at most."""
@@ -268,7 +268,7 @@ def _match(paper: Trade, live: Trade) -> Match:
     ours, theirs = paper.position, live.position
     entry = _worse(ours.open_price, theirs.open_price, buys=ours.is_long)
     leave = _worse(_close_price(ours), _close_price(theirs), buys=not ours.is_long)
-    gain = None if paper.gain is None or live.gain is None else EXACT.subtract(live.gain, paper.gain)
+    gain = None if paper.gain is None or live.gain is None else subtract(live.gain, paper.gain)
     return Match(
         ours,
         theirs,
@@ -284,8 +284,8 @@ def _worse(paper: Decimal | None, live: Decimal | None, *, buys: bool) -> Decima
     """Basis points by which a fill was worse live."""
     if paper is None or live is None:
         return None
-    dearer = EXACT.subtract(live, paper) if buys else EXACT.subtract(paper, live)
-    return _SHOWN.divide(EXACT.multiply(dearer, _BASIS_POINTS), paper)
+    dearer = subtract(live, paper) if buys else subtract(paper, live)
+    return _SHOWN.divide(multiply(dearer, _BASIS_POINTS), paper)
 
 
 def _later(paper: int | None, live: int | None) -> Decimal | None:

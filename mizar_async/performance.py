@@ -25,7 +25,7 @@ import attrs
 from ._api import checks
 from ._api.checks import Moment, Size
 from ._api.trading import Position, usable_price
-from ._fold import DAY, END_OF_TIME, EXACT, HUNDRED, ONE, ZERO, Fold, Trade
+from ._fold import DAY, END_OF_TIME, EXACT, HUNDRED, ONE, ZERO, Fold, Trade, add, multiply, subtract
 
 Fee = Size | Callable[[Position], Size]
 """Percent of each fill, or what gives it for a position."""
@@ -290,7 +290,7 @@ class Performance(Trades):
     @property
     def gain_before_fees(self) -> Decimal:
         """The same before fees (Mizar)."""
-        return _tidy(EXACT.add(self._fold.curve.total, self._fold.counts.fees))
+        return _tidy(add(self._fold.curve.total, self._fold.counts.fees))
 
     @property
     def fees(self) -> Decimal:
@@ -306,7 +306,7 @@ class Performance(Trades):
         for trade in self._fold.counts.open.values():
             price = self._prices.get(trade.position.symbol)
             gain = None if price is None else trade.at(price)
-            total = total if gain is None else EXACT.add(total, gain)
+            total = total if gain is None else add(total, gain)
         return _tidy(total)
 
     @property
@@ -316,7 +316,7 @@ class Performance(Trades):
         points = [(time, _tidy(units)) for time, units in zip(curve.times, curve.units, strict=True)]
         floating, until = self.floating, self.until
         if floating is not None and until is not None:
-            points.append((until, _tidy(EXACT.add(curve.total, floating))))
+            points.append((until, _tidy(add(curve.total, floating))))
         return [Point(time, units, _percent(units, required)) for time, units in points]
 
     @property
@@ -336,10 +336,10 @@ class Performance(Trades):
         """
         # By sums that are kept: sum x sqrt(365 (n - 1) / (n (n squares - sum x sum))), all exact up to the root.
         curve, days = self._fold.curve, Decimal(self.days)
-        spread = EXACT.subtract(EXACT.multiply(days, curve.squares), EXACT.multiply(curve.total, curve.total))
-        if days < 2 or spread <= EXACT.multiply(_ROUNDING, EXACT.multiply(days, curve.squares)):
+        spread = subtract(multiply(days, curve.squares), multiply(curve.total, curve.total))
+        if days < 2 or spread <= multiply(_ROUNDING, multiply(days, curve.squares)):
             return None
-        square = _WIDE.divide(EXACT.multiply(_YEAR * ONE, EXACT.subtract(days, ONE)), EXACT.multiply(days, spread))
+        square = _WIDE.divide(multiply(_YEAR * ONE, subtract(days, ONE)), multiply(days, spread))
         return float(_WIDE.multiply(curve.total, _WIDE.sqrt(square)))
 
     @property
@@ -431,7 +431,7 @@ def _ratio(part: Decimal | None, whole: Decimal) -> Decimal | None:
 
 
 def _percent(part: Decimal | None, whole: Decimal) -> Decimal | None:
-    return None if part is None else _ratio(EXACT.multiply(part, HUNDRED), whole)
+    return None if part is None else _ratio(multiply(part, HUNDRED), whole)
 
 
 def _tidy(number: Decimal) -> Decimal:

@@ -13,13 +13,14 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
+from unittest import mock
 
 import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mizar_async import ClosedPosition, InvalidInput, Position, performance
+from mizar_async import ClosedPosition, InvalidInput, Position, _fold, performance
 from mizar_async.performance import Performance
 
 DAY = 86_400_000
@@ -206,6 +207,32 @@ def test_adding_in_any_order_with_readings_between_gives_the_same(some: list[Pos
             if chance.random() < 0.5:
                 said(figures)
         assert said(figures) == whole
+
+
+EVENTS = st.lists(st.tuples(st.integers(0, 12), st.integers(0, 12), SIZES, st.booleans(), PRICES), max_size=12)
+
+
+@given(EVENTS, st.randoms(use_true_random=False), st.integers(0, 14), st.integers(0, 14), st.integers(1, 3))
+def test_what_comes_in_the_order_of_time_is_folded_at_once(
+    some: list[Any], chance: Any, start: int, end: int, block: int
+) -> None:
+    events: list[tuple[int, int, Position]] = []
+    for number, (begin, held, size, is_long, price) in enumerate(some):
+        one = opened(number, begin, size=size, is_long=is_long)
+        events.append((begin, 0, one))
+        if held < 10:
+            events.append((begin + held, 1, closed(one, begin + held, price)))
+    chance.shuffle(events)  # at one millisecond in any order, but that what closes was opened
+    events.sort(key=lambda event: event[0])
+    with mock.patch.object(_fold, "_BLOCK", block):
+        figures = Performance(fee=1)
+        for _, _, one in events:
+            figures.add(one)
+            assert figures._unsettled._in_order
+            _ = figures.required(), figures.max_drawdown
+        assert said(figures) == said(performance.of([one for *_, one in events], fee=1))
+        spans = slow([one for *_, one in events])["spans"]
+        assert near(figures.required(START + start, START + end), slow_required(spans, START + start, START + end))
 
 
 @given(positions(), positions())
