@@ -10,10 +10,10 @@ and so the same in any order.
 
 from __future__ import annotations
 
+import operator
 from bisect import bisect_left
 from collections.abc import Callable, Iterable
 from decimal import ROUND_HALF_EVEN, Context, Decimal
-from operator import attrgetter
 from typing import Final
 
 import attrs
@@ -30,6 +30,8 @@ DAY: Final = 86_400_000
 EXACT: Final = Context(prec=1200, rounding=ROUND_HALF_EVEN, Emin=-999999, Emax=999999, traps=[])
 """For sums and products, none of which has as many digits. It never divides."""
 add, subtract, multiply = EXACT.add, EXACT.subtract, EXACT.multiply
+_DECIMALS: Final = Decimal("1E-28")
+_UNDER_TEN, _TEN = Decimal(-10), Decimal(10)
 _TWO: Final = Decimal(2)
 _divide: Final = Context(prec=50, rounding=ROUND_HALF_EVEN, Emin=-999999, Emax=999999, traps=[]).divide
 
@@ -46,7 +48,12 @@ Key = tuple[int | None, int]
 
 def usable_time(time: int | None) -> int | None:
     """A time that is one, or None."""
-    return time if isinstance(time, int) and 0 <= time < END_OF_TIME else None
+    if type(time) is not int:
+        try:
+            time = operator.index(time)  # type: ignore[arg-type]
+        except TypeError:
+            return None
+    return time if 0 <= time < END_OF_TIME else None
 
 
 def usable_size(size: Decimal) -> Decimal | None:
@@ -55,6 +62,19 @@ def usable_size(size: Decimal) -> Decimal | None:
     if not exact.is_finite():
         return None
     return exact if LEAST_PRICE <= exact < BEYOND_PRICES or not exact else None
+
+
+def tidy(number: Decimal) -> Decimal:
+    """A number to 28 decimals, without zeros at its end, and without an exponent where it is whole."""
+    short = EXACT.quantize(number, _DECIMALS).normalize(EXACT)
+    if _UNDER_TEN < short < _TEN:
+        return short or ZERO
+    return EXACT.quantize(short, ONE) if short == short.to_integral_value(context=EXACT) else short
+
+
+def text(number: Decimal | None) -> str | None:
+    """A number in full, for JSON."""
+    return None if number is None else format(number, "f")
 
 
 @attrs.define(eq=False)
@@ -67,6 +87,7 @@ class Trade:
     fee: Decimal
     size: Decimal | None
     opened: int | None
+    is_long: bool
     is_closed: bool
     is_timed: bool
     """Whether it can be told when it was open."""
@@ -87,9 +108,10 @@ class Trade:
         size, opened = usable_size(position.size), usable_time(position.open_timestamp)
         is_known = size is not None and opened is not None
         if not isinstance(position, ClosedPosition):
-            return cls(key, position, fee, size, opened, False, is_known)
+            return cls(key, position, fee, size, opened, position.is_long, False, is_known)
         closed = usable_time(position.close_timestamp)
-        trade = cls(key, position, fee, size, opened, True, is_known and closed is not None, closed)
+        is_timed = is_known and closed is not None
+        trade = cls(key, position, fee, size, opened, position.is_long, True, is_timed, closed)
         if opened is not None and closed is not None:
             if closed < opened:
                 trade.closed = opened
@@ -101,7 +123,7 @@ class Trade:
         """What it would give if it were closed at a price, after fees."""
         if not self.is_timed:
             return None
-        copy = Trade(self.key, self.position, self.fee, self.size, self.opened, True, True)
+        copy = Trade(self.key, self.position, self.fee, self.size, self.opened, self.is_long, True, True)
         copy._settle(price)
         return copy.gain
 
@@ -111,7 +133,7 @@ class Trade:
         if before is None or size is None:
             return
         ratio = _divide(subtract(price, before), before)
-        rate = net = self.rate = ratio if self.position.is_long else ratio.copy_negate()
+        rate = net = self.rate = ratio if self.is_long else ratio.copy_negate()
         if fee:
             paid = multiply(fee, add(ratio, _TWO))
             self.fees = multiply(size, paid)
@@ -127,13 +149,13 @@ class Trade:
     def _exact_sign(self, before: Decimal, price: Decimal) -> int:
         change = subtract(price, before)
         paid = multiply(self.fee, add(before, price))
-        net = subtract(change if self.position.is_long else change.copy_negate(), paid)
+        net = subtract(change if self.is_long else change.copy_negate(), paid)
         return 0 if not net else -1 if net.is_signed() else 1
 
     @property
     def side(self) -> str:
         """`long` or `short`."""
-        return "long" if self.position.is_long else "short"
+        return "long" if self.is_long else "short"
 
     @property
     def is_priced(self) -> bool:
@@ -295,7 +317,7 @@ class Counts:
 
     def enter(self, trade: Trade) -> None:
         """Count one that was not counted yet."""
-        if trade.position.is_long:
+        if trade.is_long:
             self.longs += 1
         else:
             self.shorts += 1
@@ -346,8 +368,8 @@ KINDS: Final[dict[str, Callable[[Trade], str]]] = {
 }
 
 
-_OPENED: Final = attrgetter("opened")
-_CLOSED: Final = attrgetter("closed")
+_OPENED: Final = operator.attrgetter("opened")
+_CLOSED: Final = operator.attrgetter("closed")
 
 
 class Fold:

@@ -24,7 +24,7 @@ import attrs
 from ._api import checks
 from ._api.checks import Size
 from ._api.trading import Position
-from ._fold import HUNDRED, ZERO, Fold, Trade, multiply, subtract
+from ._fold import HUNDRED, ZERO, Fold, Trade, multiply, subtract, text, tidy
 
 WINDOW: Final = 60.0
 """Seconds between the openings of one trade on both sides, at most."""
@@ -100,7 +100,7 @@ class Match:
     def to_dict(self) -> dict[str, Any]:
         """Give plain JSON values: the ids, and exact numbers as text."""
         ids = {"paper": str(self.paper.position_id), "live": str(self.live.position_id)}
-        return {"pair": self.paper.symbol, **ids, **{name: _text(getattr(self, name)) for name in _DIFFERENCES}}
+        return {"pair": self.paper.symbol, **ids, **{name: text(getattr(self, name)) for name in _DIFFERENCES}}
 
 
 _DIFFERENCES: Final = ("entry", "exit", "open_delay", "close_delay", "gain")
@@ -144,7 +144,7 @@ class Comparison:
         medians = self.medians
         if medians.entry is None or medians.exit is None:
             return None
-        return _SHOWN.divide(_SHOWN.add(medians.entry, medians.exit), _TWO)
+        return _divide(_SHOWN.add(medians.entry, medians.exit), _TWO)
 
     @property
     def spread(self) -> Decimal | None:
@@ -160,7 +160,7 @@ class Comparison:
         cost, paid = self._cost, self.settings.spread
         if cost is None or paid is None:
             return None
-        return max(ZERO, _SHOWN.subtract(cost, _SHOWN.divide(paid, _TWO)))
+        return max(ZERO, _SHOWN.subtract(cost, _divide(paid, _TWO)))
 
     @property
     def delay(self) -> Decimal | None:
@@ -179,8 +179,8 @@ class Comparison:
         dearer, spread, slippage = self.fill_cost, self.settings.spread, self.settings.slippage
         if dearer is None or spread is None or slippage is None:
             return None
-        before = _SHOWN.add(_SHOWN.divide(spread, _TWO), slippage)
-        return _SHOWN.add(before, _SHOWN.divide(dearer, HUNDRED))
+        before = _SHOWN.add(_divide(spread, _TWO), slippage)
+        return _SHOWN.add(before, _divide(dearer, HUNDRED))
 
     def to_dict(self) -> dict[str, Any]:
         """Give plain JSON values: exact numbers are text, and what has no match is named by its ids."""
@@ -188,10 +188,10 @@ class Comparison:
             "matched": [match.to_dict() for match in self.matched],
             "only_paper": [_ids(position) for position in self.only_paper],
             "only_live": [_ids(position) for position in self.only_live],
-            "medians": {name: _text(getattr(self.medians, name)) for name in _DIFFERENCES},
-            "fill_cost": _text(self.fill_cost),
-            "settings": {name: _text(value) for name, value in attrs.asdict(self.settings).items()},
-            "suggested": {name: _text(getattr(self, name)) for name in ("spread", "slippage", "delay")},
+            "medians": {name: text(getattr(self.medians, name)) for name in _DIFFERENCES},
+            "fill_cost": text(self.fill_cost),
+            "settings": {name: text(value) for name, value in attrs.asdict(self.settings).items()},
+            "suggested": {name: text(getattr(self, name)) for name in ("spread", "slippage", "delay")},
         }
 
     def __repr__(self) -> str:
@@ -276,7 +276,7 @@ def _match(paper: Trade, live: Trade) -> Match:
         leave,
         _later(paper.opened, live.opened),
         _later(paper.closed, live.closed),
-        None if gain is None else _SHOWN.plus(gain),
+        None if gain is None else tidy(gain),
     )
 
 
@@ -285,11 +285,15 @@ def _worse(paper: Decimal | None, live: Decimal | None, *, buys: bool) -> Decima
     if paper is None or live is None:
         return None
     dearer = subtract(live, paper) if buys else subtract(paper, live)
-    return _SHOWN.divide(multiply(dearer, _BASIS_POINTS), paper)
+    return _divide(multiply(dearer, _BASIS_POINTS), paper)
+
+
+def _divide(part: Decimal, whole: Decimal) -> Decimal:
+    return tidy(_SHOWN.divide(part, whole))
 
 
 def _later(paper: int | None, live: int | None) -> Decimal | None:
-    return None if paper is None or live is None else _SHOWN.divide(Decimal(live - paper), Decimal(1000))
+    return None if paper is None or live is None else _divide(Decimal(live - paper), Decimal(1000))
 
 
 def _close_price(position: Position) -> Decimal | None:
@@ -301,7 +305,7 @@ def _median(values: Iterable[Decimal | None]) -> Decimal | None:
     if not known:
         return None
     middle = len(known) // 2
-    return known[middle] if len(known) % 2 else _SHOWN.divide(_SHOWN.add(known[middle - 1], known[middle]), _TWO)
+    return known[middle] if len(known) % 2 else _divide(_SHOWN.add(known[middle - 1], known[middle]), _TWO)
 
 
 def _checked_number(name: str, value: object, below: Decimal | None) -> Decimal:
@@ -315,7 +319,3 @@ def _checked_number(name: str, value: object, below: Decimal | None) -> Decimal:
 def _ids(position: Position) -> dict[str, str | None]:
     strategy = position.strategy_id
     return {"strategy_id": None if strategy is None else str(strategy), "position_id": str(position.position_id)}
-
-
-def _text(number: Decimal | None) -> str | None:
-    return None if number is None else format(number, "f")

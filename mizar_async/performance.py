@@ -24,20 +24,19 @@ import attrs
 
 from ._api import checks
 from ._api.checks import Moment, Size
-from ._api.trading import Position, usable_price
-from ._fold import DAY, END_OF_TIME, EXACT, HUNDRED, ONE, ZERO, Fold, Trade, add, multiply, subtract
+from ._api.trading import Position, usable_price, utc
+from ._fold import DAY, END_OF_TIME, EXACT, HUNDRED, ONE, ZERO, Fold, Trade, add, multiply, subtract, text, tidy
 
 Fee = Size | Callable[[Position], Size]
 """Percent of each fill, or what gives it for a position."""
 
 _SHOWN: Final = Context(prec=28, rounding=ROUND_HALF_EVEN, Emin=-999999, Emax=999999, traps=[])
 _WIDE: Final = Context(prec=60, rounding=ROUND_HALF_EVEN, Emin=-999999, Emax=999999, traps=[])
-_DECIMALS: Final = Decimal("1E-28")
-_UNDER, _TEN = Decimal(-10), Decimal(10)
 # Of days that are all the same, no more than this is left by rounding, against the sum of their squares.
 _ROUNDING: Final = Decimal("1E-40")
 _THIRTY_DAYS: Final = 30 * DAY
 _YEAR: Final = 365
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def of(
@@ -73,7 +72,7 @@ class Point:
 
     def to_dict(self) -> dict[str, Any]:
         """Give plain JSON values; exact numbers are text."""
-        return {"time": self.time, "units": _text(self.units), "percent": _text(self.percent)}
+        return {"time": self.time, "units": text(self.units), "percent": text(self.percent)}
 
 
 @attrs.frozen
@@ -279,23 +278,23 @@ class Performance(Trades):
         What was open as the period began counts. Raises `InvalidInput` for a time that is none.
         """
         if start is None and end is None:
-            return _tidy(self._fold.levels.highest)
-        return _tidy(self._fold.levels.highest_in(*_span(start, end)))
+            return tidy(self._fold.levels.highest)
+        return tidy(self._fold.levels.highest_in(*_span(start, end)))
 
     @property
     def gain(self) -> Decimal:
         """The sum of the gains of what is closed, after fees, in units."""
-        return _tidy(self._fold.curve.total)
+        return tidy(self._fold.curve.total)
 
     @property
     def gain_before_fees(self) -> Decimal:
         """The same before fees (Mizar)."""
-        return _tidy(add(self._fold.curve.total, self._fold.counts.fees))
+        return tidy(add(self._fold.curve.total, self._fold.counts.fees))
 
     @property
     def fees(self) -> Decimal:
         """What both fills of each of these have cost, in units."""
-        return _tidy(self._fold.counts.fees)
+        return tidy(self._fold.counts.fees)
 
     @property
     def floating(self) -> Decimal | None:
@@ -307,16 +306,16 @@ class Performance(Trades):
             price = self._prices.get(trade.position.symbol)
             gain = None if price is None else trade.at(price)
             total = total if gain is None else add(total, gain)
-        return _tidy(total)
+        return tidy(total)
 
     @property
     def equity(self) -> list[Point]:
         """The sum of the gains at each time of closing; with `prices` a last point adds what is floating."""
         curve, required = self._fold.curve, self.required()
-        points = [(time, _tidy(units)) for time, units in zip(curve.times, curve.units, strict=True)]
+        points = [(time, tidy(units)) for time, units in zip(curve.times, curve.units, strict=True)]
         floating, until = self.floating, self.until
         if floating is not None and until is not None:
-            points.append((until, _tidy(add(curve.total, floating))))
+            points.append((until, tidy(add(curve.total, floating))))
         return [Point(time, units, _percent(units, required)) for time, units in points]
 
     @property
@@ -358,7 +357,7 @@ class Performance(Trades):
         found = []
         for name, start, end in _months(first, until):
             (gain, closed), required = curve.between(start, end), levels.highest_in(start, end)
-            found.append(Month(name, start, end, _tidy(gain), _tidy(required), _percent(gain, required), closed))
+            found.append(Month(name, start, end, tidy(gain), tidy(required), _percent(gain, required), closed))
         return found
 
     @property
@@ -378,7 +377,7 @@ class Performance(Trades):
         is `sharpe`. Times are in milliseconds, `holding_time` is in seconds. Unpriced positions are named by their ids.
         """
         told = _summary(self)
-        told["last_30_days"] = _text(self.last_30_days)
+        told["last_30_days"] = text(self.last_30_days)
         told["equity"] = [point.to_dict() for point in self.equity]
         told["months"] = [month.to_dict() for month in self.months]
         told["unpriced"] = [
@@ -406,7 +405,7 @@ class Performance(Trades):
 
     def _parts(self, kind: str) -> dict[str, Performance]:
         until = self.until
-        return {name: self._like(fold, until, self._prices) for name, fold in self._fold.parts(kind).items()}
+        return {name: self._like(fold, until, self._prices) for name, fold in sorted(self._fold.parts(kind).items())}
 
     def _returns(self, start: int, end: int) -> Decimal | None:
         fold = self._fold
@@ -422,34 +421,22 @@ _SINGLE: Final = (
 
 def _summary(figures: Performance) -> dict[str, Any]:
     told = {name: _plain(getattr(figures, name)) for name in _SINGLE}
-    return {"returns": _text(figures.returns()), "required": _text(figures.required()), **told}
+    return {"returns": text(figures.returns()), "required": text(figures.required()), **told}
 
 
 def _ratio(part: Decimal | None, whole: Decimal) -> Decimal | None:
     """A quotient of 28 digits; None where there is none."""
-    return None if part is None or not whole else _tidy(_SHOWN.divide(part, whole))
+    return None if part is None or not whole else tidy(_SHOWN.divide(part, whole))
 
 
 def _percent(part: Decimal | None, whole: Decimal) -> Decimal | None:
     return None if part is None else _ratio(multiply(part, HUNDRED), whole)
 
 
-def _tidy(number: Decimal) -> Decimal:
-    """A number to 28 decimals, without zeros at its end, and without an exponent where it is whole."""
-    short = EXACT.quantize(number, _DECIMALS).normalize(EXACT)
-    if _UNDER < short < _TEN:
-        return short or ZERO
-    return EXACT.quantize(short, ONE) if short == short.to_integral_value(context=EXACT) else short
-
-
-def _text(number: Decimal | None) -> str | None:
-    return None if number is None else format(number, "f")
-
-
 def _plain(value: object) -> object:
     if isinstance(value, timedelta):
         return value.total_seconds()
-    return _text(value) if isinstance(value, Decimal) else value
+    return text(value) if isinstance(value, Decimal) else value
 
 
 def _id(number: object) -> str | None:
@@ -495,7 +482,7 @@ def _span(start: Moment | None, end: Moment | None) -> tuple[int, int]:
 
 def _months(first: int, until: int) -> Iterator[tuple[str, int, int]]:
     """The names, begins and ends of the months from one time to another."""
-    day = datetime.fromtimestamp(first // 1000, UTC)
+    day = utc(first) or _EPOCH
     year, month = day.year, day.month
     start = _begin(year, month)
     while start <= until:

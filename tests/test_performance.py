@@ -445,6 +445,17 @@ def test_what_is_unknown_is_in_no_gain_and_listed() -> None:
     assert "11 unpriced" in repr(figures)
 
 
+def test_times_may_be_whole_numbers_of_any_class() -> None:
+    class Whole:
+        def __index__(self) -> int:
+            return START
+
+    figures = performance.of([attrs.evolve(trade(1, 0, 5, 10), open_timestamp=Whole()), opened(2, 0)])
+    assert (figures.gain, figures.first_opened) == (Decimal("0.1"), START)
+    for odd in (1.5, "0", math.nan):
+        assert performance.of([attrs.evolve(trade(1, 0, 5, 10), open_timestamp=odd)]).unpriced
+
+
 def test_a_close_before_its_opening_is_taken_as_at_its_opening() -> None:
     figures = performance.of([closed(opened(1, 10), 3, 110)])
     assert figures.holding_time == timedelta(0)
