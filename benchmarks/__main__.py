@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from . import bars, blocking, bulk, commands, decoding, doubts, importing, journal, plot, streaming, throughput
+from . import bars, blocking, bulk, commands, decoding, doubts, figures, importing, journal, plot, streaming, throughput
 from .peers import Peers
 from .rows import ROUNDS, Row, table
 from .server import Ports, running_server
@@ -27,6 +27,7 @@ GROUPS: dict[str, Callable[[Peers, Ports, int], list[Row]]] = {
     "importing": lambda peers, _, rounds: importing.rows(peers, rounds),
     "doubts": doubts.rows,
     "journal": journal.rows,
+    "figures": lambda _peers, _ports, rounds: figures.rows(rounds),
 }
 
 
