@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import importlib.util
 import math
 import sys
@@ -10,7 +11,7 @@ from collections.abc import Callable, Coroutine
 from decimal import Decimal
 from importlib.metadata import version as installed_version
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import anyio
 import typer
@@ -26,13 +27,18 @@ from .show import console
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_show_locals=False)
 
+PAPER_FILE: Final = user_data_path("mizar") / "paper.db"
+
 Prices = Annotated[
     Path | None, typer.Option(help="Replay this CSV file of candles or trades.", exists=True, dir_okay=False)
 ]
 Pair = Annotated[str | None, typer.Option(help="The pair of the file, if its name does not tell: BTC/USDT.")]
 Speed = Annotated[float, typer.Option(help="How many times as fast as real time the venue's clock runs.")]
-Seed = Annotated[int, typer.Option(help="The seed of the simulated prices.")]
+Seed = Annotated[int, typer.Option(help="The seed of simulated prices, and of delays.")]
 Spread = Annotated[float, typer.Option(help="Percent between buying and selling; fills are worse by half of it.")]
+Slippage = Annotated[float, typer.Option(help="Percent by which fills are worse, beside half of the spread.")]
+Fee = Annotated[float, typer.Option(help="Percent of each fill, of exchange and platform; no part of its price.")]
+Delay = Annotated[float, typer.Option(help="Seconds from an order to its fill, more or less by up to half of it.")]
 VolumeIn = Annotated[str, typer.Option(help="What the volume of the file's candles is counted in: base or quote.")]
 TickBars = Annotated[int | None, typer.Option(help="Bars of so many trades, of a file of trades.")]
 
@@ -53,6 +59,11 @@ DollarBars = Annotated[
     typer.Option(help="Bars of so much of the quote asset, of a file of trades.", parser=_amount, metavar="<amount>"),
 ]
 
+Db = Annotated[
+    Path | None,
+    typer.Option(help="The file of the venue; a new one is a fresh venue.", show_default=str(PAPER_FILE)),
+]
+
 
 @app.callback(invoke_without_command=True)
 def about(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
@@ -69,24 +80,34 @@ def paper(
     speed: Speed = 1.0,
     seed: Seed = 0,
     spread: Spread = 0.02,
+    slippage: Slippage = 0,
+    fee: Fee = 0.1,
+    delay: Delay = 0,
     volume_in: VolumeIn = "base",
     tick_bars: TickBars = None,
     volume_bars: VolumeBars = None,
     dollar_bars: DollarBars = None,
-    port: Annotated[int, typer.Option(help="The port on 127.0.0.1; 0 is a free one.", min=0, max=65535)] = 0,
-    db: Annotated[Path | None, typer.Option(help="The file of the venue; a new one is a fresh venue.")] = None,
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Its port; 0 is a free one.", min=0, max=65535)] = 0,
+    db: Db = None,
 ) -> None:
     """Run the local paper venue until Ctrl-C."""
-    path = user_data_path("mizar", ensure_exists=True) / "paper.db" if db is None else db
+    if db is None:
+        with contextlib.suppress(OSError):  # the store says what is wrong
+            PAPER_FILE.parent.mkdir(parents=True, exist_ok=True)
     run(
         run_paper,
-        path,
+        PAPER_FILE if db is None else db,
+        host,
         port,
         prices=prices,
         pair=pair,
         speed=speed,
         seed=seed,
         spread=spread,
+        slippage=slippage,
+        fee=fee,
+        delay=delay,
         volume_in=volume_in,
         tick_bars=tick_bars,
         volume_bars=volume_bars,

@@ -13,7 +13,7 @@ from rich.live import Live
 
 from .. import AsyncMizar, BulkResult, ClosedPosition, MizarError, OpenPosition, Position, Strategy
 from ..paper import Venue, serve
-from .show import NOT_MODELLED, bar, console, follow, profits, show_result
+from .show import bar, console, follow, profits, show_result
 
 POSITIONS: Final = 200
 WATCHED: Final = 2.0
@@ -28,7 +28,7 @@ async def run_demo(**settings: Any) -> int:
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     async with serve(venue) as url, AsyncMizar(venue.create_key(), api_url=url) as mizar:
         console.print(f"[bold]{mizar!r}[/bold] {venue!r}", soft_wrap=True, markup=True)
-        console.print(NOT_MODELLED, soft_wrap=True)
+        console.print(venue.model.sentence, highlight=False, soft_wrap=True)
         strategy = await publish(mizar)
         try:
             opened, closed = await trade(mizar, venue, strategy)
