@@ -13,6 +13,7 @@ import mizar
 import mizar_async
 import mizar_sync
 from mizar_async._api import endpoints
+from mizar_async.cli.app import paper as paper_command
 from mizar_async.paper import Venue, in_process
 
 from .venues import ROOT
@@ -264,6 +265,9 @@ def test_every_row_of_the_api_stands_in_its_table() -> None:
 def test_a_paper_venue_is_described_by_the_same_words_wherever_one_is_made() -> None:
     made = [list(inspect.signature(of).parameters) for of in (mizar_async.AsyncMizar.paper, in_process)]
     assert made[0] == made[1] == [name for name in inspect.signature(Venue.of).parameters if name != "db"]
+    by_hand = {"store", "feed", "clock", "rng", *made[0]} - {"prices", "pair", "speed", "seed", "volume_in"}
+    assert set(inspect.signature(Venue).parameters) == by_hand
+    assert set(inspect.signature(paper_command).parameters) == {*made[0], "db", "host", "port"}
 
 
 def test_no_other_class_has_more_than_twenty_public_methods() -> None:

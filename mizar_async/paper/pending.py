@@ -44,6 +44,9 @@ class Pending:
         # Those who come by may live in the loops of several threads.
         self._lock = threading.Lock()
 
+    def __len__(self) -> int:
+        return len(self._orders)
+
     def add(self, at: int, fill: Callable[[int], object]) -> Order:
         """Have an order filled at a time; orders of one time are filled as they came."""
         with self._lock:

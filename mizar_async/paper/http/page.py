@@ -25,12 +25,14 @@ Limit = Annotated[int, Query(ge=1, le=_MOST)]
 def add(app: FastAPI, venue: Venue, owner: Callable[..., Any]) -> None:
     """Add the routes of the page; `owner` finds out whose key came."""
 
-    async def opened(strategy_id: StrategyId, owner: Annotated[int, Depends(owner)]) -> Response:
+    whose = Depends(owner)
+
+    async def opened(strategy_id: StrategyId, owner: int = whose) -> Response:
         venue.strategy(owner, strategy_id)
         return _answer({"open": [_written(one) for one in venue.store.recorded_open(strategy_id)]})
 
     async def closed(
-        strategy_id: StrategyId, owner: Annotated[int, Depends(owner)], before: str | None = None, limit: Limit = _MOST
+        strategy_id: StrategyId, before: str | None = None, limit: Limit = _MOST, owner: int = whose
     ) -> Response:
         venue.strategy(owner, strategy_id)
         found = venue.store.recorded_closed(strategy_id, _place(before), limit + 1)
