@@ -56,10 +56,9 @@ class Pending:
 
     def carry_out(self, until: int) -> None:
         """Fill all that is due."""
-        if self._orders:  # mostly there are none
-            with self._lock:
-                while self._orders and self._orders[0].at <= until:
-                    heapq.heappop(self._orders).carry_out()
+        with self._lock:
+            while self._orders and self._orders[0].at <= until:
+                heapq.heappop(self._orders).carry_out()
 
     def drop(self, reason: Exception) -> None:
         """Answer all that wait with a reason why they are never filled."""

@@ -201,7 +201,8 @@ class Venue(Market):
 
     def settle(self) -> None:
         """Fill all orders that are due by the venue's clock."""
-        self.pending.carry_out(self.clock.now())
+        if self.pending:  # a replay has begun, then
+            self.pending.carry_out(self.clock.now())
 
     # -- the calls -----------------------------------------------------------------------------------
 

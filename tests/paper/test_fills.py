@@ -37,9 +37,7 @@ from mizar_sync import Mizar
 from ..venues import running_venue
 from .conftest import OPEN, STRATEGY, client_of
 
-PUBLISH = PublishStrategy(
-    name="S", description="", exchanges=("binance",), symbols=("BTCUSDT", "ETHUSDT"), market="FUTURES"
-)
+PUBLISH = PublishStrategy(name="S", description="", exchanges=("binance",), symbols=("BTCUSDT",), market="FUTURES")
 LONG = OpenPosition(strategy_id=1, base_asset="BTC", quote_asset="USDT", is_long=True)
 PERCENTAGES = st.decimals("0", "49", places=6)
 
@@ -109,6 +107,17 @@ def test_the_clients_take_the_settings_by_the_same_words(client: Any) -> None:
     for name in ("fee", "slippage", "delay"):
         with pytest.raises(InvalidInput, match=f"{name}=-1"):
             client(**{name: -1})
+
+
+def test_a_price_that_is_worth_nothing_in_the_end_is_kept_as_unknown(tmp_path: Path) -> None:
+    prices = tmp_path / "BTCUSDT.csv"
+    prices.write_text("timestamp,price\n1641038400000,0.000000001\n")
+    venue = paper.Venue.of(db=tmp_path / "venue.db", prices=prices, slippage="99.98")
+    _, closed = traded(venue)
+    assert closed.close_price is None
+    assert venue.positions()[1] == closed
+    venue.close()
+    assert paper.read_positions(tmp_path / "venue.db")[1].position == closed
 
 
 # -- the fee -------------------------------------------------------------------------------------------
@@ -454,6 +463,46 @@ def test_a_clock_says_how_long_it_takes_to_show_a_time() -> None:
     assert clock.seconds_until(clock.now() - 1) == 0
     fast = Clock(start=1_000_000, speed=600)
     assert 59 < fast.seconds_until(1_000_000 + 36_000_000) <= 60
+
+
+def test_orders_of_several_threads_on_one_venue_are_all_filled() -> None:
+    transport, key = paper.in_process(delay=0.02)
+    url, failures = "http://in-process.localhost", list[BaseException]()
+
+    async def trade() -> None:
+        async with AsyncMizar(key, api_url=url, transport=transport) as mizar:
+            strategy = await mizar.create_self_hosted_strategy(
+                name="S", description="", exchanges=["binance"], symbols=["BTCUSDT"], market="FUTURES"
+            )
+            number = strategy.strategy_id
+            for _ in range(5):
+                opened = await mizar.open_position(
+                    strategy_id=number, base_asset="BTC", quote_asset="USDT", is_long=True
+                )
+                closed = await mizar.close_position(position_id=opened.position_id)
+                assert closed.strategy_id == number
+            assert await mizar.get_all_open_positions(strategy_id=number) == []
+
+    def live() -> None:
+        try:
+            asyncio.run(trade())
+        except BaseException as failure:  # noqa: BLE001 - shown below
+            failures.append(failure)
+
+    threads = [threading.Thread(target=live) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(120)
+    assert not failures
+
+
+def test_a_look_at_the_truth_does_not_begin_a_replay(tmp_path: Path) -> None:
+    prices = tmp_path / "BTCUSDT.csv"
+    prices.write_text("timestamp,price\n1641038400000,1\n")
+    venue = paper.Venue.of(prices=prices, speed=1e9)
+    assert venue.positions() == venue.recorded() == []
+    assert venue.clock.now() < 1641038400000 + 10**9
 
 
 # -- over real HTTP, on a real clock --------------------------------------------------------------------

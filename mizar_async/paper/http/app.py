@@ -88,7 +88,8 @@ def create_app(venue: Venue) -> FastAPI:
     """The ASGI application of a venue: the API below /api/v1, its pages at /docs, /redoc and /openapi.json."""
 
     async def begin() -> None:
-        venue.settle()  # which asks for the time: a replay begins with the first call, whatever that asks
+        venue.clock.now()  # a replay begins with the first call, also with one that asks for no time
+        venue.settle()
 
     app = FastAPI(
         title="Mizar, the paper venue",

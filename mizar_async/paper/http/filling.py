@@ -11,7 +11,7 @@ from ..venue import ORDERS, Venue
 
 Perform = Callable[[Venue, Any, Any], object]
 
-_LOOKS: Final = 0.25
+_LOOKS: Final = 0.5
 """Seconds after which an order that waits looks whether it was dropped, since the server ends."""
 
 

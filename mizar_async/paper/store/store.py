@@ -212,7 +212,7 @@ class Store:
     def close_open(self, closed: list[ClosedPosition]) -> bool:
         """Store that positions are closed, all of them or, if one is closed already, none. Says whether it was done."""
         rows = [
-            {"its_id": one.position_id, "its_price": str(one.close_price), "its_time": one.close_timestamp}
+            {"its_id": one.position_id, "its_price": str(one.close_price or 0), "its_time": one.close_timestamp}
             for one in closed
         ]
         with self._lock:
