@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import random
 import sqlite3
 import threading
@@ -549,5 +550,34 @@ async def test_a_server_that_ends_refuses_what_waits_and_stores_nothing_of_it(
             while len(venue.pending) < 5:
                 await asyncio.sleep(0.01)
         assert [(await one).status_code for one in waiting] == [503] * 5
+    assert venue.positions() == []
+    assert not caplog.records
+
+
+async def test_an_order_that_comes_in_while_the_server_ends_is_refused_as_well(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    venue = paper.Venue(delay=3000)
+    key = venue.create_key()
+    body = json.dumps(OPEN).encode()
+    head = {"host": "x", "mizar-api-key": key, "content-type": "application/json", "expect": "100-continue"}
+    lines = [f"{name}: {value}" for name, value in (head | {"content-length": str(len(body))}).items()]
+    async with contextlib.AsyncExitStack() as stack:
+        url = await stack.enter_async_context(paper.serve(venue))
+        async with httpx.AsyncClient(headers={"mizar-api-key": key}) as http:
+            await http.post(f"{url}/api/v1/publish-self-hosted-strategy", json=STRATEGY)
+        place = "127.0.0.1", int(url.rpartition(":")[2])
+        reader, writer = await asyncio.open_connection(*place)
+        writer.write("\r\n".join(["POST /api/v1/open-position HTTP/1.1", *lines, "", ""]).encode())
+        assert await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 60) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        ending = asyncio.create_task(stack.aclose())
+        with contextlib.suppress(OSError):  # when nobody listens any more
+            while True:
+                (await asyncio.open_connection(*place))[1].close()
+        writer.write(body)
+        answer = await asyncio.wait_for(reader.read(), 60)
+        await ending
+        writer.close()
+    assert answer.startswith(b"HTTP/1.1 503 ")
     assert venue.positions() == []
     assert not caplog.records

@@ -167,8 +167,17 @@ class _Server(uvicorn.Server):
         self._listens.set()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self._venue.pending.drop(ends())  # their delays may last longer than anybody waits for the end
-        await super().shutdown(sockets)
+        # Delays may last longer than anybody waits for the end, also those of requests that are still coming in.
+        dropping = asyncio.create_task(self._drop_orders())
+        try:
+            await super().shutdown(sockets)
+        finally:
+            dropping.cancel()
+
+    async def _drop_orders(self) -> None:
+        while True:
+            self._venue.pending.drop(ends())
+            await asyncio.sleep(_LAST_ANSWERS / 20)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
