@@ -10,7 +10,7 @@ import anyio
 from rich.live import Live
 
 from .. import AsyncMizar, BulkResult, ClosedPosition, MizarError, OpenPosition, Position, Strategy
-from .show import NOT_MODELLED, bar, console, follow, profits, show_result
+from .show import bar, console, follow, profits, show_result
 
 if TYPE_CHECKING:
     from ..paper import Venue
@@ -26,7 +26,7 @@ async def run_demo(**settings: Any) -> int:
     venue = Venue.of(**settings)
     async with serve(venue) as url, AsyncMizar(venue.create_key(), api_url=url) as mizar:
         console.print(f"[bold]{mizar!r}[/bold] {venue!r}", soft_wrap=True, markup=True)
-        console.print(NOT_MODELLED, soft_wrap=True)
+        console.print(venue.model.sentence, highlight=False, soft_wrap=True)
         strategy = await publish(mizar)
         try:
             opened, closed = await trade(mizar, venue, strategy)

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from ..paper import Venue
 
 SHOWN: Final = 15
-NOT_MODELLED: Final = "Fills pay the spread. Fees, delay and depth are not modelled yet: real results are worse."
 
 console = Console()
 
