@@ -90,6 +90,14 @@ class Output:
         console.print(rendered(table, console))
         sys.stdout.flush()
 
+    def tables(self, tables: Sequence[Table]) -> None:
+        """Print those tables that have rows, and the first one in any case."""
+        for number, table in enumerate(tables):
+            if number and table.rows:
+                print()
+            if not number or table.rows:
+                self.table(table)
+
     def console(self, file: TextIO | None = None) -> Console:
         """A console of rich on stdout, or on another file; one that is no terminal has no colours and cuts nothing."""
         from rich.console import Console

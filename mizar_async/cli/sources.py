@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _SQLITE: Final = b"SQLite format 3\0"
 _SHOWN: Final = 20
 _LARGEST: Final = 2**30
+_NEEDED: Final = {"position_id", "size", "open_price", "open_timestamp"}
 _LISTS: Final = ("closed_positions", "open_positions", "closed", "open", "positions")
 
 
@@ -83,7 +84,7 @@ async def read_running(session: Session, strategy_id: int) -> History:
     except httpx.HTTPError as failure:
         reason = str(failure) or type(failure).__name__
         raise Failure(f"{session.place}: no answer ({reason})", NOT_REACHABLE) from None
-    found = _Reading(session.place)
+    found = _Reading(f"{session.place}: strategy {strategy_id}")
     found.take((None, record) for page in pages for record in page.get("open", []) + page.get("closed", []))
     return found.history()
 
@@ -156,12 +157,18 @@ def _csv(text: str, name: str) -> Iterator[tuple[int, dict[str, Any]]]:
     lines = csv.DictReader(io.StringIO(text, newline=""), strict=True)
     try:
         lines.fieldnames = [column.strip().lower() for column in lines.fieldnames or []]
-        if "position_id" not in lines.fieldnames:
-            raise csv.Error("the columns must be those of a closed position: position_id, strategy_id, pair, size, ...")
+        _check_columns(set(lines.fieldnames))
         for record in lines:
             yield lines.line_num, {column: value for column, value in record.items() if value not in {None, ""}}
     except csv.Error as fault:
         raise Failure(f"{name}, line {max(1, lines.line_num)}: {fault}", WRONG_INPUT) from None
+
+
+def _check_columns(columns: set[str]) -> None:
+    pair = columns & {"pair", "symbol"} or {"base_asset", "quote_asset"} <= columns
+    if not (columns >= _NEEDED and pair and columns & {"side", "is_long"}):
+        told = "close_price, close_timestamp and maybe strategy_id, fee"
+        raise csv.Error(f"the columns must be {', '.join(sorted(_NEEDED))}, pair, side, {told}")
 
 
 def _json(text: str, name: str) -> Iterator[tuple[int | None, dict[str, Any]]]:

@@ -65,8 +65,7 @@ async def stats(
         )
         sys.stdout.flush()
     else:
-        for table in _tables(history.name, figures, is_known=fee is not None or bool(history.fees)):
-            session.out.table(table)
+        session.out.tables(_tables(history.name, figures, is_known=fee is not None or bool(history.fees)))
     return DONE
 
 
@@ -125,7 +124,8 @@ def _span(figures: Performance) -> str:
     if figures.first_opened is None or figures.until is None:
         return f"{figures.trades:,} trades"
     first, last = (datetime.fromtimestamp(at / 1000, UTC).date() for at in (figures.first_opened, figures.until))
-    return f"{figures.trades:,} trades, {figures.side}, {first} to {last} ({figures.days:,} days)"
+    days = "day" if figures.days == 1 else "days"
+    return f"{figures.trades:,} trades, {figures.side}, {first} to {last} ({figures.days:,} {days})"
 
 
 def _of_parts(parts: dict[str, Performance]) -> list[tuple[str, Decimal, Decimal | None, int]]:
@@ -136,7 +136,7 @@ def _parts(title: str, what: str, parts: list[tuple[str, Decimal, Decimal | None
     rows: list[list[Any]] = [
         [name, coloured(gain, 4), _percent(returns), f"{closed:,}"] for name, gain, returns, closed in parts
     ]
-    return Table(f"\n{title}", [what, "gain>", "return>", "closed>"], rows)
+    return Table(title, [what, "gain>", "return>", "closed>"], rows)
 
 
 def _ratio(gain: Decimal, required: Decimal) -> Decimal | None:
@@ -190,11 +190,9 @@ async def compare(
         fields = ("pair", "paper", "live", "entry", "exit", "open_delay", "close_delay", "gain")
         session.out.records("matched", found.to_dict()["matched"], fields, lambda: _matched(found))
     else:
-        session.out.table(_matched(found))
-        for name, positions in (("on paper only", found.only_paper), ("live only", found.only_live)):
-            if positions:
-                session.out.table(open_table(f"\n{len(positions)} {name}", positions))
-        session.out.table(_suggested(found))
+        alone = (("on paper only", found.only_paper), ("live only", found.only_live))
+        tables = [open_table(f"{len(positions)} {name}", positions) for name, positions in alone]
+        session.out.tables([_matched(found), *tables, _suggested(found)])
     return DONE
 
 
@@ -231,4 +229,4 @@ def _suggested(found: Comparison) -> Table:
     known = [("--spread", found.spread), ("--slippage", found.slippage), ("--delay", found.delay)]
     rows = [[option, "unknown" if value is None else trimmed(round(value, 4))] for option, value in known]
     told = "Slippage holds whatever the price moved while live was later: the two can't be told apart."
-    return Table("\nPaper like live", ["option", "value>"], rows, told)
+    return Table("Paper like live", ["option", "value>"], rows, told)
