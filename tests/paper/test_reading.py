@@ -18,6 +18,7 @@ import pytest
 from mizar_async import paper
 from mizar_async.errors import InvalidInput
 from mizar_async.paper import Recorded
+from mizar_async.paper.store import reading
 
 from .test_fills import make_older, traded
 
@@ -106,6 +107,26 @@ def test_a_venue_that_comes_and_goes_meanwhile_is_noticed(file: Path) -> None:
     assert not failures
     assert sizes == sorted(sizes)
     assert sizes[-1] > 2
+
+
+@pytest.mark.parametrize("stays", [True, False], ids=["stays", "has gone"])
+def test_a_file_that_was_written_while_it_was_read_is_read_again(
+    file: Path, monkeypatch: pytest.MonkeyPatch, stays: bool
+) -> None:
+    rows, venues = reading._rows, list[paper.Venue]()
+
+    def read_meanwhile(path: Path, how: str) -> list[Recorded]:
+        found = rows(path, how)
+        if not venues:
+            venues.append(paper.Venue.of(db=file))
+            traded(venues[0])
+            if not stays:
+                venues[0].close()
+        return found
+
+    monkeypatch.setattr(reading, "_rows", read_meanwhile)
+    assert len(paper.read_positions(file)) == 4
+    venues[0].close()
 
 
 @contextlib.contextmanager
