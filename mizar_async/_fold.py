@@ -335,7 +335,6 @@ class Counts:
     def leave(self, trade: Trade) -> None:
         """Count one as closed that was counted as open."""
         del self.open[trade.key]
-        self.unpriced.pop(trade.key, None)
         self._close(trade)
 
     def _close(self, trade: Trade) -> None:

@@ -106,6 +106,10 @@ def test_what_is_unknown_is_none_and_stands_in_no_median() -> None:
     assert found.medians.open_delay == 1
 
 
+def test_sizes_that_are_none_are_not_the_same() -> None:
+    assert pairs(compare.of([trade(1, 0, size="NaN")], [trade(2, 0, size="NaN")])) == []
+
+
 def test_an_open_position_that_comes_again_as_closed_counts_once() -> None:
     assert pairs(compare.of([trade(1, 0, held=None), trade(1, 0)], [trade(2, 0), trade(2, 0)])) == [(1, 2)]
 

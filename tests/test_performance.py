@@ -494,6 +494,16 @@ def test_the_same_position_counts_once_and_the_closed_one_does() -> None:
     assert other.trades == 3
 
 
+@pytest.mark.parametrize("other", [{"size": 3}, {"price": 50}, {"is_long": False}, {"base_asset": "ETH"}])
+def test_a_close_that_contradicts_the_opening_is_believed(other: Any) -> None:
+    figures = Performance()
+    figures.add(opened(1, 0))
+    _ = figures.gain, figures.pairs
+    done = closed(opened(1, 0, **other), 5, 110)
+    figures.add(done)
+    assert said(figures) == said(performance.of([done]))
+
+
 def test_of_two_that_contradict_each_other_the_same_one_counts_in_any_order() -> None:
     known, more = closed(opened(1, 0), 5, None), closed(opened(1, 0), 5, 110)
     later = closed(opened(1, 0), 7, 90)
