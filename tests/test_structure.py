@@ -145,7 +145,7 @@ ORDER = [
     "paper",
     "cli.exits",
     "cli.output",
-    "cli.show",
+    "cli.progress",
     "cli.profiles",
     "cli.keys",
     "cli.session",

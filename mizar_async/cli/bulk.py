@@ -152,7 +152,7 @@ class Bulk:
         if self.session.out.quiet or not sys.stderr.isatty() or sys.stdout.isatty():
             yield lambda _: None
             return
-        from .show import bar
+        from .progress import bar
 
         with bar(self.session.out.console(sys.stderr)) as progress:
             task = progress.add_task(self.session.place, total=len(self.orders.rows))

@@ -130,6 +130,17 @@ def rendered(table: Table, console: Console) -> RenderableType:
     return Group(*head, *body, *([Text(printable(table.caption))] if table.caption else []))
 
 
+def fitted(table: Table, console: Console) -> RenderableType:
+    """A table with as many of its first rows as the console has room for."""
+    lines = len(console.render_lines(rendered(table, console), pad=False))
+    a_row = max(1, -(-(lines - 3) // max(1, len(table.rows))))
+    room = max(1, (console.height - 4) // a_row)
+    if len(table.rows) > room:
+        caption = f"{len(table.rows) - room} more below; {table.caption}"
+        table = dataclasses.replace(table, rows=table.rows[:room], caption=caption)
+    return rendered(table, console)
+
+
 def _grid(table: Table) -> Any:
     from rich.table import Table as Grid
 

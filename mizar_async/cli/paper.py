@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import ipaddress
 import os
-import sys
 from pathlib import Path
 from typing import Any, Final
 
-from .show import console
+from .session import Session
 
 _TO_OTHERS: Final = (
     "mizar paper: other machines may reach this venue by plain http, which shows the key to everybody on the way. "
@@ -16,7 +15,7 @@ _TO_OTHERS: Final = (
 )
 
 
-async def run_paper(path: Path, host: str, port: int, **settings: Any) -> int:
+async def run_paper(session: Session, path: Path, host: str, port: int, **settings: Any) -> int:
     """Serve the venue, and say how it is reached."""
     from ..paper import Venue, serve_forever
 
@@ -25,12 +24,12 @@ async def run_paper(path: Path, host: str, port: int, **settings: Any) -> int:
 
     def announce(url: str) -> None:
         key = known if venue.knows(known) else venue.create_key()
-        console.print(f"The paper venue listens (local, {path}). Its pages: {url}/docs", soft_wrap=True)
-        console.print(venue.model.sentence, highlight=False, soft_wrap=True)
+        session.out.note(f"The paper venue listens (local, {path}). Its pages: {url}/docs")
+        session.out.note(venue.model.sentence)
         if key != known and used:
-            console.print("This is a new key: older positions in this file belong to another one.", soft_wrap=True)
+            session.out.note("This is a new key: older positions in this file belong to another one.")
         if not _is_this_machine(host):
-            print(_TO_OTHERS, file=sys.stderr, flush=True)
+            session.out.fault(_TO_OTHERS)
         print(f"export MIZAR_API_URL={url}")
         print(f"export MIZAR_API_KEY={key}", flush=True)
 

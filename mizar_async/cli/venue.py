@@ -60,7 +60,7 @@ async def demo(
     """Watch 200 positions open and close on this machine."""
     from .demo import run_demo
 
-    return await run_demo(prices=prices, pair=pair, speed=speed, seed=seed, spread=spread)
+    return await run_demo(session, prices=prices, pair=pair, speed=speed, seed=seed, spread=spread)
 
 
 async def paper(
@@ -88,6 +88,7 @@ async def paper(
         with contextlib.suppress(OSError):  # the store says what is wrong
             FILE.parent.mkdir(parents=True, exist_ok=True)
     return await run_paper(
+        session,
         FILE if db is None else db,
         host,
         port,
