@@ -166,7 +166,8 @@ class Comparison:
     def delay(self) -> Decimal | None:
         """The delay in seconds that would have: paper's own, and the median by which live opened and closed later.
 
-        It has the difference of the two clocks in it.
+        It has the difference of the two clocks in it. Where equal trades are opened more often than live is late, the
+        nearest one is another one, and this is too small.
         """
         late = _median(one for match in self.matched for one in (match.open_delay, match.close_delay))
         if late is None or self.settings.delay is None:
