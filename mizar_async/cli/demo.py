@@ -40,8 +40,8 @@ async def run_demo(session: Session, **settings: Any) -> int:
         listed = await mizar.get_all_open_positions(strategy_id=strategy.strategy_id)
     session.out.table(closed_table(closed.succeeded))
     print(f"Opened {opened!r}", f"Closed {closed!r}", sep="\n")
-    for outcome in [*opened.failed, *closed.failed]:
-        session.out.fault(str(outcome.error))
+    for error in [outcome.error for outcome in opened.failed] + [outcome.error for outcome in closed.failed]:
+        session.out.fault(str(error))
     held = venue.recorded()
     at_server = sum(isinstance(one.position, ClosedPosition) for one in held)
     print(result(venue))
