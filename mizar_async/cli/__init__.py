@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 
 try:
     from .app import app
 except ImportError as missing:
     raise SystemExit(f"the command line needs the extra 'cli' ({missing}): pip install 'mizar[cli]'") from None
+except KeyboardInterrupt:
+    raise SystemExit(130) from None
 
 __all__ = ["main"]
 
 
 def main() -> None:
     """Run the command line."""
-    for stream in (sys.stdout, sys.stderr):
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:  # it is closed; its number would be given to a connection
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), "r" if name == "stdin" else "w"))
+    for stream in (sys.stdin, sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a name that the terminal can't show ends no command
     app()

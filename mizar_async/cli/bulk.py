@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from .exits import CLOSED_PIPE, NOT_DONE, NOT_REACHABLE, UNKNOWN, WRONG_INPUT, Failure, code_of_all
 from .orders import Row, Rows, body_of, read_closes, read_opens
 from .profiles import replace
-from .session import Session
+from .session import Session, ended_by_signals
 
 if TYPE_CHECKING:
     from .. import Outcome
@@ -30,13 +30,14 @@ Stream = Callable[[AsyncIterator[Any]], AsyncIterator["Outcome[Any, Any]"]]
 
 async def open_from(session: Session, path: str, *, journal: Path | None, not_done: Path | None, dry_run: bool) -> int:
     """Open what a file wants opened."""
-    orders = read_opens(path)
+    with ended_by_signals():
+        orders = read_opens(path)
     if dry_run:
         for row in orders.rows:
             session.out.request("open-position", body_of(row.ask))
         return 0
-    _check_writable(not_done)
-    kept = journal or session.journal or Path(f"{orders.name}.journal")
+    kept = Path(journal or session.journal or f"{orders.name}.journal")
+    _check_writable(not_done, Path(path), kept)
     strategies = ", ".join(str(number) for number in sorted({row.ask.strategy_id for row in orders.rows})[:10])
     if orders.rows:
         await session.confirm(f"open {len(orders.rows)} positions of {orders.name}, strategy {strategies}?")
@@ -47,7 +48,9 @@ async def open_from(session: Session, path: str, *, journal: Path | None, not_do
 
 async def close_from(session: Session, path: str, *, not_done: Path | None, dry_run: bool) -> int:
     """Close what a file wants closed."""
-    return await _close(session, read_closes(path), not_done, dry_run)
+    with ended_by_signals():
+        orders = read_closes(path)
+    return await _close(session, orders, not_done, dry_run)
 
 
 async def close_ids(session: Session, ids: Sequence[int], *, not_done: Path | None, dry_run: bool) -> int:
@@ -61,7 +64,7 @@ async def _close(session: Session, orders: Rows[int], not_done: Path | None, dry
         for row in orders.rows:
             session.out.request("close-position", {"position_id": row.ask})
         return 0
-    _check_writable(not_done)
+    _check_writable(not_done, Path(orders.name))
     if orders.rows:
         await session.confirm(f"close {len(orders.rows)} positions of {orders.name}?")
     async with session.client() as mizar:
@@ -96,12 +99,13 @@ class Bulk:
                     raise
             self._end_the_rest()
             self._print_known(stop)
-        self._keep_not_done()
-        return self._summed()
+        code = self._summed()
+        self.session.interrupts.in_doubt = code == UNKNOWN
+        return self._keep_not_done(code)
 
     async def _source(self, stop: asyncio.Event) -> AsyncIterator[Any]:
         for row in self.orders.rows:
-            if stop.is_set():
+            if stop.is_set() or self.gone:
                 return
             self.begun += 1
             yield row.ask
@@ -139,7 +143,7 @@ class Bulk:
     def _print(self, line: str) -> None:
         if not self.gone:
             try:
-                print(line, flush=True)
+                self.session.out.data(f"{line}\n")
             except OSError as failure:
                 self.gone = CLOSED_PIPE if isinstance(failure, BrokenPipeError) else NOT_DONE
                 self.session.out.fault(f"stdout can't be written ({failure.strerror}): what was sent is told here")
@@ -158,10 +162,16 @@ class Bulk:
             task = progress.add_task(self.session.place, total=len(self.orders.rows))
             yield lambda done: progress.update(task, completed=done)
 
-    def _keep_not_done(self) -> None:
-        if self.not_done is not None:
-            left = [row.cells for index, row in enumerate(self.orders.rows) if self.ended[index].status == "not done"]
+    def _keep_not_done(self, code: int) -> int:
+        if self.not_done is None:
+            return code
+        left = [row.cells for index, row in enumerate(self.orders.rows) if self.ended[index].status == "not done"]
+        try:
             replace(self.not_done, "".join(f"{_line(cells)}\n" for cells in [self.orders.columns, *left]))
+        except Failure as failure:  # which changes nothing of what became of the rows
+            self.session.out.fault(str(failure))
+            return code or failure.code
+        return code
 
     def _summed(self) -> int:
         outcomes = [self.ended[index] for index in range(len(self.orders.rows))]
@@ -216,8 +226,12 @@ def _line(cells: Sequence[str]) -> str:
     return written.getvalue()
 
 
-def _check_writable(path: Path | None) -> None:
+def _check_writable(path: Path | None, *in_use: Path) -> None:
+    """`Failure` for a file that can't be made, or is something else: it is replaced as a whole."""
     import os
 
-    if path is not None and (path.is_dir() or not os.access(path.parent, os.W_OK)):
+    if path is None:
+        return
+    is_other = path.exists() and (not path.is_file() or any(one.exists() and path.samefile(one) for one in in_use))
+    if is_other or not os.access(path.parent, os.W_OK):
         raise Failure(f"{path} can't be written: name another file with --not-done. Nothing was sent.", WRONG_INPUT)

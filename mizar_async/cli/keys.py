@@ -16,8 +16,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from .exits import NO_KEY, Failure
+from .exits import NO_KEY, WRONG_INPUT, Failure
 from .profiles import Profile, check_name, folder, read, replace
+from .profiles import file as file_of_profiles
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -64,6 +65,7 @@ def find(name: str | None, say: Say) -> Source:
                 NO_KEY,
             )
     profile = read().named(chosen)
+    _check_address(profile)
     found = _stored(profile, say)
     if found is None:
         raise Failure(
@@ -71,6 +73,15 @@ def find(name: str | None, say: Say) -> Source:
             NO_KEY,
         )
     return Source(f"profile {chosen}", found, profile.url)
+
+
+def _check_address(profile: Profile) -> None:
+    from .. import Address, InvalidInput
+
+    try:
+        Address.find(profile.url)
+    except InvalidInput as refused:
+        raise Failure(f"profile {profile.name!r} in {file_of_profiles()}: {refused}", WRONG_INPUT) from None
 
 
 def _stored(profile: Profile, say: Say) -> str | None:
@@ -167,7 +178,7 @@ def _read() -> dict[str, str]:
             raise Failure(f"{path} is refused, since others can read the keys in it: chmod 600 {path}", NO_KEY)
         try:
             said = json.load(content)
-        except (ValueError, OSError):
+        except (ValueError, OSError, RecursionError):
             said = None
     if not isinstance(said, dict) or not all(isinstance(key, str) for key in said.values()):
         raise Failure(f"{path} can't be read: it is no JSON object of keys. Move it away, and log in again", NO_KEY)

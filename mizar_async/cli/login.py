@@ -13,7 +13,7 @@ from .commands import by_itself, command, group
 from .exits import DONE, NOT_DONE, WRONG_INPUT, Failure
 from .output import Table
 from .profiles import Profile, changed, check_name, file, read
-from .session import Session, typed_line
+from .session import Session, ended_by_signals, typed_line
 
 _LONGEST_KEY: Final = 4096
 
@@ -65,10 +65,10 @@ async def login(
 
 async def _key(session: Session, place: str, from_stdin: bool) -> str:
     if from_stdin:
-        key = sys.stdin.readline(_LONGEST_KEY)
+        with ended_by_signals():
+            key = sys.stdin.readline(_LONGEST_KEY)
     elif sys.stdin.isatty():
-        print(f"{place}: API key (it is not shown): ", end="", file=sys.stderr, flush=True)
-        key = await typed_line(hidden=True)
+        key = await typed_line(f"{place}: API key (it is not shown): ", hidden=True)
     else:
         raise Failure("there is no terminal to ask for the key: pipe it into `mizar login --key-stdin`", WRONG_INPUT)
     if not key.strip():

@@ -201,16 +201,20 @@ def _by_name(known: list[str], cells: list[str]) -> dict[str, str]:
 
 
 def _whole(name: str, text: str) -> int:
+    from .. import InvalidInput
+
     if not (text.isascii() and text.isdigit() and len(text) <= 19 and int(text) < 2**63):
-        raise ValueError(f"{name}={text[:80]!r} is refused: it must be a whole number, 0 or more, such as 17")
+        raise InvalidInput(f"{name}={text[:80]!r} is refused: it must be a whole number, 0 or more, such as 17")
     return int(text)
 
 
 def _number(name: str, text: str) -> Decimal:
+    from .. import InvalidInput
+
     try:
         return Decimal(text if text.isascii() and "_" not in text else "no number")
     except ArithmeticError:
-        raise ValueError(f"{name}={text[:80]!r} is refused: it must be a number such as 0.3") from None
+        raise InvalidInput(f"{name}={text[:80]!r} is refused: it must be a number such as 0.3") from None
 
 
 def _side(cells: dict[str, str]) -> bool:
@@ -220,7 +224,9 @@ def _side(cells: dict[str, str]) -> bool:
 
 
 def _one_of(name: str, text: str, allowed: dict[str, bool]) -> bool:
+    from .. import InvalidInput
+
     found = allowed.get(text.lower())
     if found is None:
-        raise ValueError(f"{name}={text[:80]!r} is refused: it must be {' or '.join(list(allowed)[:2])}")
+        raise InvalidInput(f"{name}={text[:80]!r} is refused: it must be {' or '.join(list(allowed)[:2])}")
     return found

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import io
 import json
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
 if TYPE_CHECKING:
@@ -62,12 +63,31 @@ class Output:
         if self.as_json:
             self.document(records[0] if envelope is None else {envelope: records})
         elif self.as_csv:
-            rows = csv.writer(sys.stdout, lineterminator="\n")
-            rows.writerow(fields)
-            rows.writerows([_flat(record.get(name)) for name in fields] for record in records)
-            sys.stdout.flush()
+            self.rows([fields, *([_flat(record.get(name)) for name in fields] for record in records)])
         else:
             self.table(table())
+
+    def done(
+        self, envelope: str | None, records: Sequence[dict[str, Any]], fields: Sequence[str], table: Callable[[], Table]
+    ) -> None:
+        """The same of what was written at the server: where stdout can't be written, stderr is told of it."""
+        try:
+            self.records(envelope, records, fields, table)
+        except OSError as failure:
+            self.fault(f"stdout can't be written ({failure.strerror}): what was done is told here")
+            for record in records:
+                self.fault(json.dumps(record))
+            raise
+
+    def rows(self, rows: Iterable[Sequence[object]]) -> None:
+        """Print rows as CSV."""
+        written = io.StringIO()
+        csv.writer(written, lineterminator="\n").writerows(rows)
+        self.data(written.getvalue())
+
+    def data(self, text: str) -> None:
+        """Print data as it is; a terminal is shown nothing of it that would move its cursor."""
+        print(printable(text, "\n") if sys.stdout.isatty() else text, end="", flush=True)
 
     def document(self, document: object) -> None:
         """Print one JSON document."""
@@ -87,8 +107,9 @@ class Output:
     def table(self, table: Table) -> None:
         """Print a table as text."""
         console = self.console()
-        console.print(rendered(table, console))
-        sys.stdout.flush()
+        with console.capture() as captured:  # rich would end the process, with 1, where whoever reads has gone
+            console.print(rendered(table, console))
+        print(captured.get(), end="", flush=True)
 
     def tables(self, tables: Sequence[Table]) -> None:
         """Print those tables that have rows, and the first one in any case."""

@@ -114,9 +114,12 @@ async def open_positions(
     if dry_run:
         session.out.request("open-position", body_of(ask))
         return DONE
+    kept = journal or session.journal
+    if client_order_id is not None and kept is None:
+        raise Failure("--client-order-id needs a journal: give --journal FILE, or set MIZAR_JOURNAL", WRONG_INPUT)
     what = f"{side_text(ask.is_long)} {trimmed(ask.size)} {ask.base_asset}/{ask.quote_asset}"
     await session.confirm_write(f"open {what} with strategy {strategy_id}?")
-    async with session.client(journal=journal or session.journal) as mizar:
+    async with session.client(journal=kept) as mizar:
         with session.interrupts.writing():
             position = await mizar.open_position(
                 strategy_id=ask.strategy_id,
@@ -126,8 +129,8 @@ async def open_positions(
                 is_long=ask.is_long,
                 client_order_id=ask.client_order_id,
             )
-    title = f"{session.place}: opened"
-    session.out.records(None, [position.to_dict()], OPEN_FIELDS, lambda: open_table(title, [position]))
+        title = f"{session.place}: opened"
+        session.out.done(None, [position.to_dict()], OPEN_FIELDS, lambda: open_table(title, [position]))
     return DONE
 
 
@@ -158,8 +161,8 @@ async def close_positions(
     async with session.client() as mizar:
         with session.interrupts.writing():
             position = await mizar.close_position(position_id=position_id)
-    title = f"{session.place}: closed"
-    session.out.records(None, [position.to_dict()], CLOSED_FIELDS, lambda: closed_table(title, [position]))
+        title = f"{session.place}: closed"
+        session.out.done(None, [position.to_dict()], CLOSED_FIELDS, lambda: closed_table(title, [position]))
     return DONE
 
 
@@ -192,14 +195,16 @@ async def close_all(session: Session, strategy_id: Id, pair: Pair = None, dry_ru
                     verify=True,
                 )
                 elsewhere = []
-    documents = [position.to_dict() for position in closed]
-    title = f"{session.place}: strategy {strategy_id}, closed{what}"
-    proof = f"{len(closed)} closed{f', {len(elsewhere)} closed elsewhere' if elsewhere else ''}; a list of the server "
-    proof += f"that was asked for afterwards shows nothing open{what}."
-    session.out.records("closed_positions", documents, CLOSED_FIELDS, lambda: closed_table(title, closed, proof))
-    if session.out.as_json or session.out.as_csv:
-        session.out.note(f"{session.place}: {proof}")
-    session.out.note("Programs elsewhere can open again: stop them first if that is not what you want.")
+        documents = [position.to_dict() for position in closed]
+        title = f"{session.place}: strategy {strategy_id}, closed{what}"
+        proof = (
+            f"{len(closed)} closed{f', {len(elsewhere)} closed elsewhere' if elsewhere else ''}; a list of the server "
+        )
+        proof += f"that was asked for afterwards shows nothing open{what}."
+        session.out.done("closed_positions", documents, CLOSED_FIELDS, lambda: closed_table(title, closed, proof))
+        if session.out.as_json or session.out.as_csv:
+            session.out.note(f"{session.place}: {proof}")
+        session.out.note("Programs elsewhere can open again: stop them first if that is not what you want.")
     return DONE
 
 

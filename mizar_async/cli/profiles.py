@@ -35,10 +35,13 @@ class Profile:
 
     @property
     def entry(self) -> str:
-        """What the key is kept under."""
-        from .. import Address
+        """What the key is kept under; of an address that is none, something under which nothing is."""
+        from .. import Address, InvalidInput
 
-        return f"{self.name}@{Address.find(self.url).host}"
+        try:
+            return f"{self.name}@{Address.find(self.url).host}"
+        except InvalidInput:
+            return f"{self.name}@"
 
 
 @dataclasses.dataclass
@@ -84,7 +87,7 @@ def read() -> Profiles:
         return Profiles(found, default if default in found else None)
     except FileNotFoundError:
         return Profiles()
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as problem:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as problem:
         raise Failure(f"{file()} can't be read ({_one_line(problem)}): mend it, or move it away", WRONG_INPUT) from None
 
 

@@ -12,7 +12,8 @@ def bar(console: Console) -> Progress:
     """A bar that says what is going on, how far it is, and how long it took."""
     width = max(8, min(40, console.width - 32))
     columns = (TextColumn("{task.description}"), BarColumn(width), MofNCompleteColumn(), TimeElapsedColumn())
-    return Progress(*columns, console=console)
+    # rich would show what goes to stdout above its bar, in place of writing it there.
+    return Progress(*columns, console=console, redirect_stdout=False)
 
 
 def follow(progress: Progress, what: str) -> Callable[[int, int | None], None]:

@@ -15,8 +15,8 @@ import sys
 from collections.abc import Awaitable, Callable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
-from .exits import CLOSED_PIPE, DONE, INTERRUPTED, NO_KEY, NOT_DONE, UNKNOWN, Failure, code_of
-from .output import Output
+from .exits import CLOSED_PIPE, DONE, INTERRUPTED, NO_KEY, NOT_DONE, UNKNOWN, WRONG_INPUT, Failure, code_of
+from .output import Output, printable
 
 if TYPE_CHECKING:
     import asyncio
@@ -35,15 +35,24 @@ class Interrupts:
 
         self.code: int | None = None
         self.stop = asyncio.Event()
+        self.in_doubt = False
+        """Whether something was written of which nobody knows what became."""
         self._count = 0
         self._writes = False
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[asyncio.Event]:
         """A write is under way: gives what is set when nothing more may be begun."""
-        self._writes = True
+        self._writes = self.in_doubt = True
         try:
             yield self.stop
+        except Exception as failure:
+            from .. import MizarError
+
+            self.in_doubt = not isinstance(failure, MizarError)  # which says itself what became of it
+            raise
+        else:
+            self.in_doubt = False
         finally:
             self._writes = False
 
@@ -75,7 +84,22 @@ class Interrupts:
         else:
             with contextlib.suppress(OSError):
                 sys.stdout.flush()
-            os._exit(UNKNOWN if self._writes else self.code)
+            os._exit(UNKNOWN if self.in_doubt else self.code)
+
+
+@contextlib.contextmanager
+def ended_by_signals() -> Iterator[None]:
+    """Around what the loop waits for though it may never come, such as input: a signal ends the process at once."""
+
+    def leave(number: int, _: object) -> None:
+        raise SystemExit(128 + number)
+
+    before = {number: signal.signal(number, leave) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @dataclasses.dataclass
@@ -129,9 +153,10 @@ class Session:
         if self.yes:
             return
         if not sys.stdin.isatty() or not sys.stderr.isatty():
-            raise Failure(f"{self.place}: {question} There is no terminal to ask: give --yes. Nothing was sent.", 2)
-        print(f"{self.place}: {question} [y/N] ", end="", file=sys.stderr, flush=True)
-        if (await typed_line()).strip().lower() not in {"y", "yes"}:
+            raise Failure(
+                f"{self.place}: {question} There is no terminal to ask: give --yes. Nothing was sent.", WRONG_INPUT
+            )
+        if (await typed_line(f"{self.place}: {question} [y/N] ")).strip().lower() not in {"y", "yes"}:
             raise Failure("declined: nothing was sent", NOT_DONE)
 
 
@@ -141,40 +166,58 @@ def carry_out(work: Callable[[], Awaitable[int | None]], session: Session) -> in
 
     import anyio
 
-    async def begin() -> int:
+    code = INTERRUPTED
+
+    async def begin() -> None:
+        nonlocal code
         task = asyncio.current_task()
         assert task is not None
         with session.interrupts.held(task, session.out.fault):
-            code = await _ended(work, session)
-        interrupted = session.interrupts.code
-        return code if interrupted is None or code == UNKNOWN else interrupted
+            ended = await _ended(work, session)
+            code = ended if session.interrupts.code is None or ended == UNKNOWN else session.interrupts.code
 
-    try:
-        code = anyio.run(begin, backend_options={"use_uvloop": importlib.util.find_spec("uvloop") is not None})
-    except KeyboardInterrupt:
-        code = INTERRUPTED
+    with contextlib.suppress(KeyboardInterrupt):  # before the handlers are there, or after that
+        anyio.run(begin, backend_options={"use_uvloop": importlib.util.find_spec("uvloop") is not None})
     return _flushed(code)
 
 
 async def _ended(work: Callable[[], Awaitable[int | None]], session: Session) -> int:
     import asyncio
 
-    from .. import MizarError
-
     try:
         return await work() or DONE
     except asyncio.CancelledError:
         if session.interrupts.code is None:
             raise
+        if session.interrupts.in_doubt:
+            session.out.fault("left while a write was in flight: it may have happened. Look before you repeat it")
+            return UNKNOWN
         return session.interrupts.code
-    except (Failure, MizarError) as failure:
-        session.out.fault(str(failure))
-        return failure.code if isinstance(failure, Failure) else code_of(failure)
     except BrokenPipeError:
         return CLOSED_PIPE
-    except (OSError, ImportError) as failure:  # ImportError: of an extra, which says so
-        session.out.fault(str(failure))
-        return NOT_DONE
+    except Exception as failure:  # noqa: BLE001 - whoever trades is told one line, whatever it is
+        return _failed(failure, session)
+
+
+def _failed(failure: Exception, session: Session) -> int:
+    """Say in one line what ended a command, and give the exit code that it means."""
+    from .. import MizarError
+
+    match failure:
+        case Failure():
+            told, code = str(failure), failure.code
+        case MizarError():
+            told, code = str(failure), code_of(failure)
+        case OSError() | ImportError():  # ImportError: of an extra, which says so
+            told, code = str(failure), NOT_DONE
+        case _:  # without its text, which may hold anything
+            import traceback
+
+            place = traceback.extract_tb(failure.__traceback__)[-1]
+            told = f"a defect of mizar: {type(failure).__name__} in {place.filename}, line {place.lineno}"
+            code = NOT_DONE
+    session.out.fault(told)
+    return UNKNOWN if session.interrupts.in_doubt else code
 
 
 def _flushed(code: int) -> int:
@@ -188,22 +231,26 @@ def _flushed(code: int) -> int:
     return code
 
 
-async def typed_line(*, hidden: bool = False) -> str:
+async def typed_line(question: str, *, hidden: bool = False) -> str:
     """A line that somebody types, which Ctrl-C ends; `hidden` shows nothing of it. Empty at the end of the input."""
-    if sys.platform == "win32":
+    if sys.platform == "win32" and hidden:
         import getpass
 
-        return getpass.getpass("") if hidden else sys.stdin.readline()
-    import asyncio
+        return getpass.getpass(question, sys.stderr)
+    with _no_echo() if hidden else contextlib.nullcontext():  # before anybody is asked to type
+        print(printable(question), end="", file=sys.stderr, flush=True)
+        if sys.platform == "win32":
+            return sys.stdin.readline()
+        import asyncio
 
-    loop, typed = asyncio.get_running_loop(), asyncio.Event()
-    with _no_echo() if hidden else contextlib.nullcontext():
+        loop, typed = asyncio.get_running_loop(), asyncio.Event()
         loop.add_reader(sys.stdin.fileno(), typed.set)
         try:
             await typed.wait()
         finally:
             loop.remove_reader(sys.stdin.fileno())
-        return sys.stdin.readline()
+        with ended_by_signals():  # the line may not have ended
+            return sys.stdin.readline()
 
 
 @contextlib.contextmanager

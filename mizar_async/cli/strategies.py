@@ -12,7 +12,7 @@ from .output import Table, time_text
 from .session import Session
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from .. import Strategy
 
@@ -45,7 +45,7 @@ async def show_strategy(session: Session, strategy_id: Id) -> int:
     found = [strategy for strategy in every if strategy.strategy_id == strategy_id]
     if not found:
         raise Failure(f"{session.place}: this key has no strategy {strategy_id}: `mizar strategies list`", NOT_DONE)
-    _print_one(session, found[0])
+    session.out.records(None, *_one(session, found[0]))
     return DONE
 
 
@@ -72,13 +72,13 @@ async def create_strategy(
             strategy = await mizar.create_self_hosted_strategy(
                 name=name, description=description, exchanges=[exchange], symbols=symbols, market=market
             )
-    _print_one(session, strategy)
+        session.out.done(None, *_one(session, strategy))
     return DONE
 
 
-def _print_one(session: Session, strategy: Strategy) -> None:
+def _one(session: Session, strategy: Strategy) -> tuple[list[dict[str, Any]], tuple[str, ...], Callable[[], Table]]:
     title = f"{session.place}: strategy {strategy.strategy_id}"
-    session.out.records(None, [strategy.to_dict()], FIELDS, lambda: _table(title, [strategy]))
+    return [strategy.to_dict()], FIELDS, lambda: _table(title, [strategy])
 
 
 def _table(title: str, strategies: Sequence[Strategy]) -> Table:

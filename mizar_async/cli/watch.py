@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import csv
 import dataclasses
 import math
 import sys
@@ -151,11 +150,8 @@ class _Looks:
                 }
             )
         elif self.session.out.as_csv:
-            rows = csv.writer(sys.stdout, lineterminator="\n")
-            if self.is_first:
-                rows.writerow(FIELDS)
-            rows.writerows(list(_record(look, position).values()) for position in look.positions)
-            sys.stdout.flush()
+            rows = [list(_record(look, position).values()) for position in look.positions]
+            self.session.out.rows([FIELDS, *rows] if self.is_first else rows)
         else:
             self.session.out.table(self._table(look))
         self.is_first = False

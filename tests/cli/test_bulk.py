@@ -1,0 +1,296 @@
+"""Files of positions: every row is told, nothing is opened twice, and what is not known is said."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import io
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from mizar_async.cli import bulk, positions
+
+from ..scenarios.faulty_proxy import Fault
+from .conftest import Scene, at_a_terminal, posix, rows, running, told, told_by, told_here, until
+
+MANY = 150
+"""More rows than are in flight together."""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "o.csv"
+    path.write_text(rows(5))
+    return path
+
+
+def table_of(text: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+def outcomes(text: str) -> list[str]:
+    return [row["outcome"] for row in table_of(text)]
+
+
+async def opened(file: Path, *more: str) -> tuple[int | None, list[str], str]:
+    found = await told("positions", "open", "--from", str(file), "--yes", *more)
+    return found.code, outcomes(found.out), found.err
+
+
+async def test_a_file_is_opened_once_however_often_it_is_given(scene: Scene, file: Path, tmp_path: Path) -> None:
+    file.write_text('Note,strategy_id,pair,side,size\n"a ""b""\nc",1,BTC/USDT,long,1e-5\n,1,ETHUSDT,short,1\n')
+    left = tmp_path / "left.csv"
+    first = await told("positions", "open", "--from", str(file), "--yes", "--not-done", str(left))
+    assert first.code == 0
+    table = table_of(first.out)
+    assert list(table[0]) == [
+        *("Note", "strategy_id", "pair", "side", "size"),
+        *("outcome", "position_id", "price", "timestamp", "error"),
+    ]
+    assert [row["Note"] for row in table] == ['a "b"\nc', ""]
+    held = {str(one.position_id): one for one in scene.venue.open_positions()}
+    for row in table:
+        position = held[row["position_id"]]
+        assert (row["outcome"], row["price"], row["error"]) == ("done", str(position.open_price), "")
+        assert row["timestamp"] == str(position.open_timestamp)
+    assert left.read_text() == "Note,strategy_id,pair,side,size\n"
+    assert [line.split(": ")[-1] for line in first.err.splitlines()] == [f"journal {file}.journal", "2 done"]
+    # Again, as it stands, and with rows added before and behind it; and in another file with the same journal.
+    code, found, err = await opened(file, "--quiet")
+    assert (code, found, err) == (0, ["repeated", "repeated"], "")
+    asked = "1,BTCUSDT,short,0.1\n1,ETH/USDT,Short,1.0\n1,BTC/USDT,long,1e-5\n"
+    file.write_text(f"strategy_id,pair,side,size\n{asked * 2}")
+    code, found, _ = await opened(file)
+    assert (code, found) == (0, ["done", "repeated", "repeated", "done", "done", "done"])
+    assert len(scene.venue.positions()) == 6
+    # The last three of them asked for the same as the first three, a second time.
+    code, found, _ = await opened(file, "--journal", str(tmp_path / "another"))
+    assert (code, found) == (0, ["done"] * 6)
+
+
+async def test_what_was_opened_by_a_file_is_closed_by_what_that_printed(
+    scene: Scene, file: Path, tmp_path: Path
+) -> None:
+    printed = await told("positions", "open", "--from", str(file), "--yes", "--quiet")
+    closes = tmp_path / "c.csv"
+    closes.write_text(printed.out)
+    found = await told("positions", "close", "--from", "-", "--yes", "--json", stdin=closes.read_bytes())
+    assert found.code == 0
+    assert [(one["line"], one["outcome"]) for one in found.lines] == [(line, "done") for line in range(2, 7)]
+    assert scene.venue.open_positions() == []
+    again = await told("positions", "close", "--from", str(closes), "--yes")
+    assert (again.code, outcomes(again.out)) == (1, ["refused"] * 5)
+    assert all(row["error"] for row in table_of(again.out))
+
+
+async def test_rows_that_are_refused_are_told_and_the_others_are_opened(
+    scene: Scene, file: Path, tmp_path: Path
+) -> None:
+    file.write_text("strategy_id,pair,side\n1,BTCUSDT,long\n77,BTCUSDT,long\n1,XRP/USDT,long\n")
+    code, found, err = await opened(file)
+    assert (code, found) == (1, ["done", "refused", "refused"])
+    assert "1 done, 2 refused" in err
+    assert len(scene.venue.positions()) == 1
+
+
+async def test_a_venue_that_is_down_or_a_wrong_key_leaves_all_rows_to_be_submitted_again(
+    scene: Scene, file: Path, tmp_path: Path
+) -> None:
+    left = tmp_path / "left.csv"
+    found = await told(
+        *("positions", "open", "--from", str(file), "--yes", "--not-done", str(left)),
+        env={"MIZAR_API_URL": "http://127.0.0.1:1"},
+    )
+    assert (found.code, outcomes(found.out)) == (5, ["not done"] * 5)
+    assert left.read_text() == file.read_text()
+    found = await told(
+        *("positions", "open", "--from", str(file), "--yes", "--journal", str(tmp_path / "j")),
+        env={"MIZAR_API_KEY": "another-key-of-nobody"},
+    )
+    assert (found.code, set(outcomes(found.out))) == (4, {"refused"})
+    assert "another-key-of-nobody" not in found.out + found.err
+    # And then it is there.
+    code, again, _ = await opened(left, "--journal", f"{file}.journal2")
+    assert (code, again) == (0, ["done"] * 5)
+
+
+async def test_a_file_with_faults_or_without_rows_sends_nothing(
+    scene: Scene, file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file.write_text(rows(3) + "1,BTC/USDT,long,2\n")
+    found = await told_here(positions.open_positions, capsys, from_file=str(file), yes=True)
+    assert (found.code, found.out) == (2, "")
+    assert found.err.startswith(f"{file}, line 5: ")
+    for path in ("/dev/null", str(file), str(tmp_path), str(tmp_path / "no" / "x"), str(tmp_path / "j")):
+        (tmp_path / "j").touch()
+        file.write_text(rows(3))
+        found = await told_here(
+            bulk.open_from, capsys, path=str(file), journal=tmp_path / "j", not_done=Path(path), dry_run=False, yes=True
+        )
+        assert (found.code, found.out) == (2, ""), path
+        assert "name another file with --not-done. Nothing was sent." in found.err
+    file.write_text("strategy_id,pair,side\n")
+    found = await told_here(positions.open_positions, capsys, from_file=str(file))
+    assert (found.code, found.out.strip()) == (
+        0,
+        "strategy_id,pair,side,outcome,position_id,price,timestamp,error",
+    )
+    assert scene.count("open-position") == 0
+
+
+@posix
+async def test_a_command_that_is_killed_is_run_again_as_it_stands(scene: Scene, file: Path) -> None:
+    file.write_text(rows(MANY))
+    scene.hold("open-position", after=3)
+    async with running("positions", "open", "--from", str(file), "--yes", "--json") as process:
+        await until(lambda: scene.count("open-position") > 6)
+        process.kill()
+        killed = await told_by(process)
+    assert killed.code == -signal.SIGKILL
+    before = len(scene.venue.positions())
+    assert before >= 4
+    scene.gate.set()
+    found = await told("positions", "open", "--from", str(file), "--yes", "--json")
+    assert found.code == 0, found
+    assert len(scene.venue.positions()) == MANY
+    said = [one["outcome"] for one in found.lines]
+    assert set(said) == {"repeated", "done"}
+    assert said.count("repeated") >= 3
+    ids = [one["position"]["position_id"] for one in found.lines]
+    assert len(set(ids)) == MANY
+    assert [one["position"] for one in killed.lines] == [one["position"] for one in found.lines[: len(killed.lines)]]
+
+
+@posix
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+async def test_a_signal_lets_what_is_in_flight_end_and_tells_every_row(
+    scene: Scene, file: Path, tmp_path: Path, number: signal.Signals, code: int
+) -> None:
+    file.write_text(rows(MANY))
+    left = tmp_path / "left.csv"
+    scene.hold("open-position", after=2)
+    asked = ("positions", "open", "--from", str(file), "--yes", "--not-done", str(left))
+    async with running(*asked) as process:
+        assert process.stderr is not None
+        await until(lambda: scene.count("open-position") > 3)
+        process.send_signal(number)
+        while b"interrupted" not in await process.stderr.readline():
+            pass
+        scene.gate.set()
+        found = await told_by(process)
+    said = outcomes(found.out)
+    assert (found.code, len(said), set(said)) == (code, MANY, {"done", "not done"})
+    assert said.count("done") == len(scene.venue.positions()) < MANY
+    assert left.read_text() == rows(said.count("not done"))
+    assert {row["error"] for row in table_of(found.out)} == {"", "not sent: the command was interrupted"}
+
+
+@posix
+async def test_what_is_left_in_flight_is_unknown_and_beats_the_interruption(
+    scene: Scene, file: Path, tmp_path: Path
+) -> None:
+    file.write_text(rows(MANY))
+    left = tmp_path / "left.csv"
+    scene.hold("open-position", after=2)
+    async with running("positions", "open", "--from", str(file), "--yes", "--not-done", str(left)) as process:
+        assert process.stderr is not None
+        assert process.stdout is not None
+        first = [await process.stdout.readline() for _ in range(3)]
+        await until(lambda: scene.count("open-position") > 3)
+        process.send_signal(signal.SIGINT)
+        while b"interrupted" not in await process.stderr.readline():
+            pass
+        process.send_signal(signal.SIGINT)
+        found = await told_by(process)
+    said = outcomes(b"".join(first).decode() + found.out)
+    assert (found.code, len(said)) == (3, MANY)
+    assert set(said) == {"done", "unknown", "not done"}
+    assert said.count("done") + said.count("unknown") >= len(scene.venue.positions())
+    assert left.read_text() == rows(said.count("not done"))
+    assert "look with `mizar positions list` before you submit them again" in found.err
+    # Who runs it again instead learns what became of them, and opens none of them twice.
+    scene.gate.set()
+    code, again, _ = await opened(file, "--quiet")
+    assert (code, set(again)) == (0, {"done", "repeated"})
+    assert len(scene.venue.positions()) == MANY
+
+
+@posix
+async def test_a_reader_that_goes_stops_the_rest_and_is_told_on_stderr_what_was_sent(scene: Scene, file: Path) -> None:
+    file.write_text(rows(MANY))
+    scene.hold("open-position")
+    reading, writing = os.pipe()
+    async with running("positions", "open", "--from", str(file), "--yes", "--json", stdout=writing) as process:
+        os.close(writing)
+        await until(lambda: scene.count("open-position"))
+        os.close(reading)
+        scene.gate.set()
+        found = await told_by(process)
+    assert found.code == 141
+    lines = [line for line in found.err.splitlines() if line.startswith("{")]
+    assert "stdout can't be written (Broken pipe): what was sent is told here" in found.err
+    assert len(lines) == len(scene.venue.positions()) < MANY
+    # One that has gone from the beginning has nothing opened but what was begun before the first line was written.
+    file.write_text(rows(MANY))
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        found = await told("positions", "open", "--from", str(file), "--yes", "--journal", "j", stdout=writing)
+    finally:
+        os.close(writing)
+    assert found.code == 141
+    assert scene.count("open-position") == len(lines)
+
+
+@posix
+async def test_two_commands_on_one_journal_do_not_run_together(scene: Scene, file: Path) -> None:
+    scene.hold("open-position")
+    async with running("positions", "open", "--from", str(file), "--yes") as process:
+        await until(lambda: scene.count("open-position"))
+        second = await told("positions", "open", "--from", str(file), "--yes")
+        assert second.code == 1
+        assert str(process.pid) in second.out + second.err
+        scene.gate.set()
+        first = await told_by(process)
+    assert (first.code, outcomes(first.out)) == (0, ["done"] * 5)
+    assert set(outcomes(second.out)) <= {"not done"}
+    assert len(scene.venue.positions()) == 5
+
+
+async def test_what_the_server_does_with_a_row_it_can_not_answer_is_not_done_twice(scene: Scene, file: Path) -> None:
+    file.write_text(rows(2))
+    scene.proxy.plan = lambda seen: Fault.GARBAGE if seen.call == "open-position" else None
+    found = await told("positions", "open", "--from", str(file), "--yes")
+    assert len(scene.venue.positions()) == 2
+    scene.proxy.plan = None
+    assert found.code in {0, 3}
+    code, again, _ = await opened(file)
+    assert (code in {0, 3}, set(again) & {"not done", "refused"}) == (True, set())
+    assert len(scene.venue.positions()) == 2
+
+
+@posix
+async def test_the_question_names_where_and_how_many_and_only_yes_is_yes(scene: Scene, file: Path) -> None:
+    for typed, code in [("n\n", 1), ("\n", 1), ("\x04", 1), ("yess\n", 1), ("\x03", 130), (" YES \n", 0)]:
+        async with at_a_terminal("positions", "open", "--from", str(file), columns=200) as terminal:
+            host = scene.proxy.url.removeprefix("http://")
+            await terminal.shows(f"local {host}: open 5 positions of {file}, strategy 1? [y/N] ")
+            terminal.type(typed)
+            assert await terminal.ended() == code
+        assert ("declined: nothing was sent" in terminal.seen) == (code == 1)
+        assert len(scene.venue.positions()) == (5 if code == 0 else 0)
+
+
+@posix
+async def test_a_bar_is_drawn_on_stderr_while_the_rows_go_elsewhere(scene: Scene, file: Path) -> None:
+    async with at_a_terminal(
+        "positions", "open", "--from", str(file), "--yes", stdout=asyncio.subprocess.PIPE
+    ) as terminal:
+        assert terminal.process.stdout is not None
+        out = (await terminal.process.stdout.read()).decode()
+        assert await terminal.ended() == 0
+    assert outcomes(out) == ["done"] * 5
+    assert "5/5" in terminal.seen
