@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import sys
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -112,7 +112,7 @@ async def list_profiles(session: Session) -> int:
     from . import keys
 
     found = read()
-    records = []
+    records: list[dict[str, Any]] = []
     for name, profile in sorted(found.by_name.items()):
         place: tuple[str, str] = "refused", profile.url
         with contextlib.suppress(InvalidInput):
