@@ -181,7 +181,10 @@ class Trade:
         times = (-1 if self.opened is None else self.opened, -1 if self.closed is None else self.closed)
         known = sum(price > 0 for price in prices) + sum(time >= 0 for time in times)
         size = -ONE if self.size is None else self.size
-        return self.is_closed, known, *times, *prices, size, self.fee, self.side, one.base_asset, one.quote_asset
+        # Of two that contradict each other the one that flatters less.
+        worse = ZERO if self.gain is None else self.gain.copy_negate()
+        names = str(one.base_asset), str(one.quote_asset)
+        return self.is_closed, known, *times, worse, *prices, size, self.fee, self.side, *names
 
 
 _BLOCK: Final = 512

@@ -49,7 +49,8 @@ def of(
 
     Of the trades with the same pair, side and size the two that were opened nearest to each other are matched first, if
     that is within `window` seconds, then the nearest of those that are left. No trade is matched twice, and of what is
-    left no two are within the window. Of trades alike that were opened in a burst the first is matched with the first.
+    left no two are within the window. Of a burst of equal trades the first is matched with the first, where live is
+    later by about the same time for all of them.
 
     `spread`, `slippage` (percent) and `delay` (seconds) are those under which paper was traded, by default those of the
     venue; None where nobody knows, and then there is nothing to suggest. Raises `InvalidInput` for an item that is no
@@ -223,13 +224,14 @@ def _matches(paper: list[Trade], live: list[Trade], window: int) -> Iterator[tup
     for ours, theirs in groups.values():
         ours.sort(key=_opened)
         theirs.sort(key=_opened)
-        first, second = _nearest([_opened(one) for one in ours], [_opened(one) for one in theirs], window)
-        # Both in order: of the same trades no other pairing has smaller distances in sum, nor a smaller largest one.
-        yield from zip((ours[one] for one in first), (theirs[one] for one in second), strict=True)
+        pairs = _nearest([_opened(one) for one in ours], [_opened(one) for one in theirs], window)
+        for alike in _bursts([(ours[first], theirs[second]) for first, second in pairs]):
+            # The first with the first: no other pairing of these has a smaller largest distance.
+            yield from zip(*(sorted(side, key=_opened) for side in zip(*alike, strict=True)), strict=True)
 
 
-def _nearest(ours: list[int], theirs: list[int], window: int) -> tuple[list[int], list[int]]:
-    """Which times of each side have one on the other, taking the nearest two first; the places, in order.
+def _nearest(ours: list[int], theirs: list[int], window: int) -> list[tuple[int, int]]:
+    """Pairs of places whose times are the nearest to each other, then of those that are left.
 
     The nearest two of both sides that are left are always neighbours among what is left.
     """
@@ -246,19 +248,34 @@ def _nearest(ours: list[int], theirs: list[int], window: int) -> tuple[list[int]
     for left in range(len(line) - 1):
         offer(left, left + 1)
     taken: set[int] = set()
+    pairs: list[tuple[int, int]] = []
     while near:
         _, left, right = heapq.heappop(near)
         if left in taken or right in taken:
             continue
         taken |= {left, right}
+        one, other = sorted((left, right), key=lambda at: line[at][1])
+        pairs.append((line[one][2], line[other][2]))
         outer, further = before[left], after[right]
         if outer >= 0:
             after[outer] = further
         if further < len(line):
             before[further] = outer
         offer(outer, further)
-    places = sorted(line[one][1:] for one in taken)
-    return [place for side, place in places if side == 0], [place for side, place in places if side == 1]
+    return pairs
+
+
+def _bursts(pairs: list[tuple[Trade, Trade]]) -> Iterator[list[tuple[Trade, Trade]]]:
+    """Those pairs together in which live is later, or earlier, by about the same time: by less than twice as much."""
+    late = {pair: _opened(pair[1]) - _opened(pair[0]) for pair in pairs}
+    burst: list[tuple[Trade, Trade]] = []
+    for pair in sorted(pairs, key=lambda pair: (late[pair] < 0, abs(late[pair]))):
+        if burst and ((late[pair] < 0) != (late[burst[0]] < 0) or abs(late[pair]) > 2 * abs(late[burst[0]])):
+            yield burst
+            burst = []
+        burst.append(pair)
+    if burst:
+        yield burst
 
 
 def _opened(trade: Trade) -> int:

@@ -15,6 +15,7 @@ gain: `unpriced` lists it.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Context, Decimal
@@ -150,7 +151,12 @@ class Trades:
     def holding_time(self) -> timedelta | None:
         """How long a closed position was open on average (Mizar); None without one whose times are known."""
         counts = self._fold.counts
-        return timedelta(milliseconds=counts.held) / counts.timed if counts.timed else None
+        if not counts.timed:
+            return None
+        try:
+            return timedelta(microseconds=(2000 * counts.held + counts.timed) // (2 * counts.timed))
+        except OverflowError:  # of times that lie further apart than any two dates
+            return None
 
     @property
     def trades_per_week(self) -> Decimal | None:
@@ -298,15 +304,16 @@ class Performance(Trades):
 
     @property
     def floating(self) -> Decimal | None:
-        """What the open positions would gain if they were closed at `prices`, after fees, in units; None without."""
+        """What the open positions would gain if they were closed at `prices`, after fees, in units.
+
+        Of those that have a price there; None without `prices`, and where none of what is open has one.
+        """
         if self._prices is None:
             return None
-        total = ZERO
-        for trade in self._fold.counts.open.values():
-            price = self._prices.get(trade.position.symbol)
-            gain = None if price is None else trade.at(price)
-            total = total if gain is None else add(total, gain)
-        return tidy(total)
+        held = self._fold.counts.open.values()
+        prices = [(trade, self._prices.get(trade.position.symbol)) for trade in held]
+        gains = [gain for trade, price in prices if price is not None and (gain := trade.at(price)) is not None]
+        return tidy(functools.reduce(add, gains, ZERO)) if gains or not held else None
 
     @property
     def equity(self) -> list[Point]:

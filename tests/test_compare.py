@@ -71,6 +71,18 @@ def test_one_that_was_missed_does_not_shift_the_others() -> None:
     assert pairs(compare.of(paper, live)) == [(number, 100 + number) for number in range(20) if number != 3]
 
 
+def test_a_trade_that_only_one_side_has_shifts_no_other() -> None:
+    paper = [trade(number, 10.0 * number) for number in range(4)]
+    live = [trade(100 + number, 10.0 * number + 0.1) for number in range(1, 5)]
+    found = compare.of(paper, live, window=30)
+    assert [(match.paper.position_id, match.live.position_id) for match in found.matched] == [
+        (1, 101),
+        (2, 102),
+        (3, 103),
+    ]
+    assert found.delay == Decimal("0.1")
+
+
 def test_of_a_burst_the_first_is_matched_with_the_first() -> None:
     paper = [trade(number, number / 1000) for number in range(50)]
     live = [trade(100 + number, 5 + number / 1000) for number in range(50)]

@@ -381,7 +381,7 @@ def test_what_floats_is_what_a_close_at_the_price_would_give() -> None:
 @pytest.mark.parametrize("price", [None, 0, math.nan, math.inf, Decimal("NaN")])
 def test_an_open_position_whose_price_is_unknown_is_unpriced(price: Any) -> None:
     figures = performance.of([opened(1, 0), opened(2, 0, price=None)], prices={"BTCUSDT": price})
-    assert figures.floating == 0
+    assert figures.floating is None
     assert {one.position_id for one in figures.unpriced} == {1, 2}
     assert len(figures.at().unpriced) == 1
 

@@ -144,7 +144,7 @@ def _read(path: str, ask_of: Callable[[dict[str, str], int], Ask], check: Callab
         columns = next(lines, [])
         known = [column.strip().lower() for column in columns]
         _check_columns(known, check)
-        for line, cells in _numbered(lines):
+        for line, cells in numbered(lines):
             if len(rows) + len(faults) == MOST_ROWS:
                 raise ValueError(f"it has more than {MOST_ROWS:,} rows: split it")
             try:
@@ -185,7 +185,7 @@ def _check_columns(known: list[str], check: Callable[[set[str]], None]) -> None:
     check(set(known))
 
 
-def _numbered(lines: Any) -> Iterator[tuple[int, list[str]]]:
+def numbered(lines: Any) -> Iterator[tuple[int, list[str]]]:
     """The rows that are not empty, and the lines in which they begin: a row may have several."""
     line = lines.line_num + 1
     for cells in lines:

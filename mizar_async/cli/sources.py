@@ -9,13 +9,16 @@ import csv
 import dataclasses
 import io
 import json
+import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from .exits import NO_KEY, NOT_DONE, NOT_REACHABLE, WRONG_INPUT, Failure
+from .orders import numbered
 from .session import Session
 
 if TYPE_CHECKING:
@@ -25,7 +28,12 @@ _SQLITE: Final = b"SQLite format 3\0"
 _SHOWN: Final = 20
 _LARGEST: Final = 2**30
 _NEEDED: Final = {"position_id", "size", "open_price", "open_timestamp"}
+_NOT_SPACE: Final = re.compile(r"\S")
 _LISTS: Final = ("closed_positions", "open_positions", "closed", "open", "positions")
+
+
+Key = tuple[int | None, int]
+"""What makes a position the same: its strategy, and its id."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,26 +42,34 @@ class History:
 
     name: str
     positions: list[Position]
-    fees: dict[int, Decimal]
-    """Percent of each fill, by the id of a position; those that no source told are not there."""
+    fees: dict[Key, Decimal]
+    """Percent of each fill, by strategy and position; those that no source told are not there."""
 
     def of_strategy(self, strategy_id: int | None) -> History:
-        """Those of one strategy."""
+        """Those of one strategy; `Failure` if there are none."""
         if strategy_id is None:
             return self
         found = [position for position in self.positions if position.strategy_id == strategy_id]
-        return dataclasses.replace(self, positions=found)
+        if not found:
+            raise Failure(f"{self.name} has no position of strategy {strategy_id}", NOT_DONE)
+        return dataclasses.replace(self, name=f"{self.name}: strategy {strategy_id}", positions=found)
+
+    def fee(self, position: Position) -> Decimal | None:
+        """Percent of each fill of a position; None where nobody told it."""
+        return self.fees.get((position.strategy_id, position.position_id))
 
 
 def read(source: str) -> History:
     """The history in a file, or on stdin for `-`; `Failure`, which names the lines, if it can't be read."""
     name = "stdin" if source == "-" else source
     try:
-        content = sys.stdin.buffer.read(_LARGEST) if source == "-" else _content(Path(source))
+        content = sys.stdin.buffer.read(_LARGEST + 1) if source == "-" else _content(Path(source))
     except OSError as problem:
         raise Failure(f"{name} can't be read: {problem.strerror}", WRONG_INPUT) from None
     if content is None:
         return _of_venue(source)
+    if len(content) > _LARGEST:
+        raise Failure(f"{name} is larger than {_LARGEST >> 20} MiB: split it", WRONG_INPUT)
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as fault:
@@ -69,56 +85,77 @@ async def read_running(session: Session, strategy_id: int) -> History:
     import httpx
 
     host = session.address.url.partition("/api/v1")[0]
+    session.client()  # which refuses a key that no header can hold
     headers = {"mizar-api-key": session.source.key}
-    pages: list[dict[str, Any]] = []
+    records: list[dict[str, Any]] = []
     try:
         # No proxy of the environment, which would see the key, and no other host that an answer names.
         async with httpx.AsyncClient(base_url=host, headers=headers, trust_env=False, timeout=30) as http:
             # What is open first: what is closed in between is in both, and is taken as closed.
-            pages.append(_page(await http.get("/page/open", params={"strategy_id": strategy_id}), session))
+            answer = await http.get("/page/open", params={"strategy_id": strategy_id})
+            records += _page(answer, "open", session)[0]
+            seen: set[str | None] = set()
             before: str | None = ""
             while before is not None:
+                seen.add(before)
                 ask = {"strategy_id": strategy_id} | ({"before": before} if before else {})
-                pages.append(_page(await http.get("/page/closed", params=ask), session))
-                before = pages[-1].get("before")
+                page, before = _page(await http.get("/page/closed", params=ask), "closed", session)
+                records += page
+                if before in seen:
+                    raise _no_history(session, "its pages repeat")
     except httpx.HTTPError as failure:
         reason = str(failure) or type(failure).__name__
         raise Failure(f"{session.place}: no answer ({reason})", NOT_REACHABLE) from None
     found = _Reading(f"{session.place}: strategy {strategy_id}")
-    found.take((None, record) for page in pages for record in page.get("open", []) + page.get("closed", []))
+    found.take((None, record) for record in records)
     return found.history()
 
 
-def _page(answer: Any, session: Session) -> dict[str, Any]:
+def _page(answer: Any, name: str, session: Session) -> tuple[list[dict[str, Any]], str | None]:
+    """The records of a page, and where the next one begins."""
     if answer.status_code == 401:
         raise Failure(f"{session.place}: the key is refused", NO_KEY)
     try:
-        said = json.loads(answer.content, parse_float=Decimal)
+        said = _loaded(answer.content.decode())
     except ValueError:
         said = None
     if answer.status_code == 404 and isinstance(said, dict) and said.get("detail") == "Strategy not found":
         raise Failure(f"{session.place}: this key has no such strategy: `mizar strategies list`", NOT_DONE)
-    if answer.status_code != 200 or not isinstance(said, dict):
-        raise Failure(
-            f"{session.place} gives no history (status {answer.status_code}): only a paper venue does, since Mizar's "
-            "API has no call that lists closed positions. Name a file that your program or a command wrote",
-            NOT_DONE,
-        )
-    return said
+    records, before = (said.get(name), said.get("before")) if isinstance(said, dict) else (None, None)
+    is_page = answer.status_code == 200 and isinstance(before, (str, type(None)))
+    if not is_page or not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
+        raise _no_history(session, f"status {answer.status_code}")
+    return records, before
+
+
+def _no_history(session: Session, why: str) -> Failure:
+    return Failure(
+        f"{session.place} gives no history ({why}): only a paper venue does, since Mizar's API has no call that lists "
+        "closed positions. Name a file that your program or a command wrote",
+        NOT_DONE,
+    )
+
+
+def _loaded(text: str) -> Any:
+    """One JSON document with exact numbers; ValueError for what is none."""
+    try:
+        return json.loads(text, parse_float=Decimal)
+    except (RecursionError, ArithmeticError) as fault:
+        raise ValueError(f"it can't be read ({type(fault).__name__})") from None
 
 
 def _content(path: Path) -> bytes | None:
     """What is in a file; None for the file of a venue."""
     with path.open("rb") as opened:
         begin = opened.read(len(_SQLITE))
-        return None if begin == _SQLITE else begin + opened.read(_LARGEST)
+        return None if begin == _SQLITE else begin + opened.read(_LARGEST + 1)
 
 
 def _of_venue(source: str) -> History:
     from ..paper import read_positions
 
     recorded = read_positions(source)
-    fees = {one.position.position_id: one.fee for one in recorded}
+    fees = {(one.position.strategy_id, one.position.position_id): one.fee for one in recorded}
     return History(source, [one.position for one in recorded], fees)
 
 
@@ -127,22 +164,28 @@ class _Reading:
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._positions: list[Position] = []
-        self._fees: dict[int, Decimal] = {}
+        self._positions: dict[Key, Position] = {}
+        self._fees: dict[Key, Decimal] = {}
         self._faults: list[str] = []
 
     def take(self, records: Iterable[tuple[int | None, dict[str, Any]]]) -> None:
         """Make positions of what was read."""
         for line, record in records:
             try:
-                position = _position(record)
-                fee = _number(record, "fee")
+                self._add(_position(record), _fee(record))
             except ValueError as fault:
                 self._faults.append(f"{self._name}, line {line}: {fault}" if line else f"{self._name}: {fault}")
-                continue
-            self._positions.append(position)
-            if fee is not None:
-                self._fees[position.position_id] = fee
+
+    def _add(self, position: Position, fee: Decimal | None) -> None:
+        key = position.strategy_id, position.position_id
+        known = self._positions.get(key)
+        if known is not None and _is_other(known, position):
+            which = "without a strategy" if key[0] is None else f"of strategy {key[0]}"
+            raise ValueError(f"position {key[1]} {which} stands there already, with other values")
+        if known is None or not isinstance(known, _closed_position()):
+            self._positions[key] = position
+        if fee is not None:
+            self._fees[key] = fee
 
     def history(self) -> History:
         """What came of it; `Failure` if anything was wrong."""
@@ -150,38 +193,71 @@ class _Reading:
             more = len(self._faults) - _SHOWN
             shown = [*self._faults[:_SHOWN], *([f"and {more} more"] if more > 0 else [])]
             raise Failure("\n".join(shown), WRONG_INPUT)
-        return History(self._name, self._positions, self._fees)
+        return History(self._name, list(self._positions.values()), self._fees)
+
+
+def _closed_position() -> type[Position]:
+    from .. import ClosedPosition
+
+    return ClosedPosition
+
+
+def _is_other(one: Position, other: Position) -> bool:
+    """Whether two of the same id can't be the same: one may be open yet, or know less."""
+    names = ("base_asset", "quote_asset", "is_long", "size", "open_price", "open_timestamp")
+    for name in (*names, "close_price", "close_timestamp"):
+        values = getattr(one, name, None), getattr(other, name, None)
+        if None not in values and values[0] != values[1]:
+            return True
+    return False
 
 
 def _csv(text: str, name: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    lines = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+    lines = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
-        lines.fieldnames = [column.strip().lower() for column in lines.fieldnames or []]
-        _check_columns(set(lines.fieldnames))
-        for record in lines:
-            yield lines.line_num, {column: value for column, value in record.items() if value not in {None, ""}}
+        columns = next(lines, [])
+        known = [column.strip().lower() for column in columns]
+        _check_columns(known)
+        for line, cells in numbered(lines):
+            if cells == columns:
+                continue  # of another file behind the first
+            if len(cells) != len(known):
+                raise csv.Error(f"it has {len(cells)} cells, and there are {len(known)} columns")
+            yield line, {column: cell.strip() for column, cell in zip(known, cells, strict=True) if cell.strip()}
     except csv.Error as fault:
         raise Failure(f"{name}, line {max(1, lines.line_num)}: {fault}", WRONG_INPUT) from None
 
 
-def _check_columns(columns: set[str]) -> None:
+def _check_columns(known: Sequence[str]) -> None:
+    twice = [column for column, count in Counter(known).items() if count > 1]
+    if twice:
+        raise csv.Error(f"the column {twice[0]!r} stands twice")
+    columns = set(known)
     pair = columns & {"pair", "symbol"} or {"base_asset", "quote_asset"} <= columns
-    if not (columns >= _NEEDED and pair and columns & {"side", "is_long"}):
+    if not (columns >= _NEEDED and pair and len(columns & {"side", "is_long"}) == 1):
         told = "close_price, close_timestamp and maybe strategy_id, fee"
         raise csv.Error(f"the columns must be {', '.join(sorted(_NEEDED))}, pair, side, {told}")
 
 
 def _json(text: str, name: str) -> Iterator[tuple[int | None, dict[str, Any]]]:
-    """The records of one document, or of a line each."""
-    try:
-        yield from ((None, record) for record in _records(json.loads(text, parse_float=Decimal)))
-    except ValueError:
-        for line, written in enumerate(text.splitlines(), 1):
-            try:
-                found = _records(json.loads(written, parse_float=Decimal)) if written.strip() else []
-            except ValueError as fault:
-                raise Failure(f"{name}, line {line}: it is no JSON ({fault})", WRONG_INPUT) from None
-            yield from ((line, record) for record in found)
+    """The records of one document, of several behind each other, or of a line each."""
+    reader = json.JSONDecoder(parse_float=Decimal)
+    at = _skipped(text, 0)
+    while at < len(text):
+        line = text.count("\n", 0, at) + 1 if at else 1
+        try:
+            said, end = reader.raw_decode(text, at)
+            found = _records(said)
+        except (ValueError, RecursionError, ArithmeticError) as fault:
+            reason = f"it is no JSON ({fault})" if isinstance(fault, json.JSONDecodeError) else str(fault)
+            raise Failure(f"{name}, line {line}: {reason}", WRONG_INPUT) from None
+        yield from ((line, record) for record in found)
+        at = _skipped(text, end)
+
+
+def _skipped(text: str, at: int) -> int:
+    found = _NOT_SPACE.search(text, at)
+    return len(text) if found is None else found.start()
 
 
 def _records(said: Any) -> list[dict[str, Any]]:
@@ -217,6 +293,13 @@ def _position(record: dict[str, Any]) -> Position:
     if "close_price" in record or "close_timestamp" in record:
         return ClosedPosition(*opened, _number(record, "close_price"), _whole(record, "close_timestamp"))
     return Position(*opened)
+
+
+def _fee(record: dict[str, Any]) -> Decimal | None:
+    fee = _number(record, "fee")
+    if fee is not None and not 0 <= fee < 100:
+        raise ValueError(f"fee={fee} is refused: it must be a percentage, from 0 up to less than 100")
+    return fee
 
 
 def _text(record: dict[str, Any], name: str) -> str:

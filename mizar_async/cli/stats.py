@@ -53,16 +53,21 @@ async def stats(
 
     history = await _history(session, source, strategy)
     figures = performance.of(history.positions, fee=_fee_of(history, fee))
+    without_fee = 0 if fee is not None else sum(history.fee(position) is None for position in history.positions)
     if session.out.as_json:
-        session.out.document({"source": history.name, **figures.to_dict()})
+        session.out.document({"source": history.name, **figures.to_dict(), "without_fee": without_fee})
     elif session.out.as_csv:
         told = {name: value for name, value in figures.to_dict().items() if not isinstance(value, (list, dict))}
-        session.out.rows([("figure", "value"), *(told | {"unpriced": len(figures.unpriced)}).items()])
+        told |= {"unpriced": len(figures.unpriced), "without_fee": without_fee}
+        session.out.rows([("figure", "value"), *told.items()])
     else:
-        known = history.fees.keys() if fee is None else {one.position_id for one in history.positions}
-        without_fee = len({one.position_id for one in history.positions} - known)
-        session.out.tables(_tables(history.name, figures, without_fee))
+        session.out.tables(_tables(_titled(history), figures, without_fee))
     return DONE
+
+
+def _titled(history: History) -> str:
+    count = len({position.strategy_id for position in history.positions})
+    return history.name if count < 2 else f"{history.name}: {count} strategies together"
 
 
 async def _history(session: Session, source: str | None, strategy: int | None) -> History:
@@ -78,7 +83,7 @@ async def _history(session: Session, source: str | None, strategy: int | None) -
 def _fee_of(history: History, fee: Decimal | None) -> Any:
     if fee is not None:
         return fee
-    return lambda position: history.fees.get(position.position_id, Decimal(0))
+    return lambda position: history.fee(position) or Decimal(0)
 
 
 def _left_out(figures: Performance, without_fee: int) -> str:
@@ -87,7 +92,7 @@ def _left_out(figures: Performance, without_fee: int) -> str:
     if unpriced:
         are = "is" if unpriced == 1 else "are"
         told.append(f"{counted(unpriced, 'position')} with an unknown price or time {are} in no gain.")
-    if without_fee == figures.trades:
+    if not figures.fees:
         told.append("No fees are subtracted: --fee 0.1 subtracts 0.1 % of each fill.")
     elif without_fee:
         told.append(f"Of {counted(without_fee, 'position')} no fee is known, and none is subtracted: see --fee.")
@@ -232,7 +237,15 @@ def _signed(number: Decimal | None, decimals: int, *, costs: bool = False) -> tu
 
 
 def _suggested(found: Comparison) -> Table:
-    known = [("--spread", found.spread), ("--slippage", found.slippage), ("--delay", found.delay)]
-    rows = [[option, "unknown" if value is None else trimmed(round(value, 4))] for option, value in known]
-    told = "Slippage holds whatever the price moved while live was later: the two can't be told apart."
-    return Table("Paper like live", ["option", "value>"], rows, told)
+    had = found.settings
+    known = [
+        ("--spread", had.spread, found.spread),
+        ("--slippage", had.slippage, found.slippage),
+        ("--delay", had.delay, found.delay),
+    ]
+    rows = [
+        [option, *("unknown" if value is None else trimmed(round(value, 4)) for value in values)]
+        for option, *values in known
+    ]
+    told = "What paper had is what these options say here. Slippage holds what the price moved while live was later."
+    return Table("Paper like live", ["option", "paper had>", "like live>"], rows, told)

@@ -15,6 +15,7 @@ from mizar_async import paper, performance
 from mizar_async.cli import positions, stats
 from mizar_async.cli.output import Output
 
+from ..raw_server import answer, raw_server, saying
 from .conftest import Scene, Told, told, told_here
 
 HEAD = "position_id,strategy_id,pair,side,size,open_price,open_timestamp,close_price,close_timestamp"
@@ -81,6 +82,8 @@ async def test_the_same_history_has_the_same_figures_in_whatever_form(
         "outcomes.jsonl": "\n".join(
             json.dumps({"line": 2, "outcome": "done", "position": document, "error": None}) for document in documents
         ),
+        "documents.json": "".join(json.dumps(document, indent=2) + "\n" for document in documents),
+        "appended.csv": EXAMPLE + EXAMPLE,
         "bom.csv": "\ufeff" + EXAMPLE.replace("\n", "\r\n"),
     }
     for name, text in forms.items():
@@ -129,8 +132,10 @@ async def test_the_file_of_a_venue_is_a_history_of_all_its_strategies(
     venue.close()
     before = (tmp_path / "venue.db").read_bytes()
     found = await figures_of(str(tmp_path / "venue.db"), capsys)
-    of_first = await figures_of(str(tmp_path / "venue.db"), capsys, strategy=1)
-    assert (found["trades"], of_first["trades"]) == (1, 0)
+    of_second = await figures_of(str(tmp_path / "venue.db"), capsys, strategy=2)
+    assert (found["trades"], of_second["trades"]) == (1, 1)
+    of_first = await told_here(stats.stats, capsys, source=str(tmp_path / "venue.db"), strategy=1)
+    assert (of_first.code, "has no position of strategy 1" in of_first.err) == (1, True)
     assert (tmp_path / "venue.db").read_bytes() == before
 
 
@@ -145,6 +150,13 @@ async def test_the_file_of_a_venue_is_a_history_of_all_its_strategies(
         ('{"position_id": 1}\n{"', "line 2: it is no JSON"),
         ('{"position_id": 1}', "base_asset=None is refused"),
         ("[3]", "it must be an object"),
+        ('{"size": 1e1000000000000000000}', "line 1: "),
+        ("[" * 3000 + "]" * 3000, "line 1: "),
+        (EXAMPLE + "4,1,BTC/USDT,long,1,40,000.5,1,1,1\n", "line 5: it has 10 cells, and there are 9 columns"),
+        (EXAMPLE + EXAMPLE.replace("110", "120"), "position 1 of strategy 1 stands there already, with other values"),
+        (EXAMPLE.replace("size", "pair", 1), "the column 'pair' stands twice"),
+        (EXAMPLE.replace("strategy_id", "is_long", 1), "line 1: the columns must be"),
+        (EXAMPLE.replace("strategy_id", "fee", 1).replace("1,1,", "1,-0.1,"), "line 2: fee=-0.1 is refused"),
     ],
 )
 async def test_what_is_wrong_in_a_history_is_named_by_its_line(
@@ -160,6 +172,51 @@ async def test_a_source_that_is_none_is_refused(tmp_path: Path, capsys: pytest.C
     assert "line 2: it is no UTF-8 text" in (await refused(str(tmp_path / "latin.csv"), capsys)).err
     nothing = await told_here(stats.stats, capsys)
     assert (nothing.code, "name a SOURCE" in nothing.err) == (2, True)
+
+
+async def test_a_fee_belongs_to_a_position_of_one_strategy(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    trade = f"BTCUSDT,long,1,100,{START},101,{START + 1}"
+    text = f"{HEAD},fee\n1,1,{trade},0.1\n1,2,{trade},\n"
+    source = written(tmp_path / "trades.csv", text)
+    found = await figures_of(source, capsys)
+    assert (found["fees"], found["without_fee"]) == ("0.00201", 1)
+    shown = await told_here(stats.stats, capsys, source=source)
+    assert "Of 1 position no fee is known" in shown.out
+    assert "2 strategies together" in shown.out
+    free = await told_here(stats.stats, capsys, source=source, fee=Decimal(0))
+    assert "No fees are subtracted" in free.out
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        '{"open": null, "closed": [], "before": null}',
+        '{"open": [5], "closed": [], "before": null}',
+        '{"hello": "world"}',
+        '{"open": [], "closed": [], "before": "x"}',
+        '{"open": [], "closed": [], "before": 5}',
+    ],
+)
+async def test_a_server_that_is_no_venue_gives_no_history(
+    said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with raw_server(saying(answer(said.encode()))) as server:
+        monkeypatch.setenv("MIZAR_API_URL", server.url)
+        monkeypatch.setenv("MIZAR_API_KEY", "key-of-figures")
+        shown = await told_here(stats.stats, capsys, strategy=1)
+    assert (shown.code, shown.out) == (1, "")
+    assert "gives no history" in shown.err
+
+
+@pytest.mark.parametrize("key", ["SECRETKEY123\r", "SECRETKEY123 x", "SECRETKEY\u00e9", "SECRETKEY123\x01"])
+async def test_a_key_that_no_header_can_hold_is_told_to_nobody(
+    key: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MIZAR_API_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("MIZAR_API_KEY", key)
+    shown = await told_here(stats.stats, capsys, strategy=1)
+    assert shown.code == 4
+    assert "SECRET" not in shown.out + shown.err
 
 
 async def test_every_output_says_how_many_are_in_no_gain(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
