@@ -63,7 +63,7 @@ async def _of_server(session: Session, points: Sequence[_Point]) -> list[_Point]
         async with session.client() as mizar:
             return [*found, *await _asked(mizar)]
     except Failure as failure:
-        return [*found, _Point("key", "refused here", str(failure), failure.code)]
+        return [*found, _Point("key accepted", "refused here", str(failure), failure.code)]
 
 
 async def _asked(mizar: AsyncMizar) -> list[_Point]:
