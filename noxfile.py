@@ -74,6 +74,13 @@ def interop(session: nox.Session) -> None:
 
 
 @nox.session
+def figures(session: nox.Session) -> None:
+    """Drawdown and Sharpe ratio beside those of empyrical."""
+    session.install("-e", ".[paper]", *group("tests"), *group("figures"))
+    session.run("pytest", "tests/figures", *session.posargs)
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """The benchmarks: ratios, taken side by side in one run."""
     session.install(".[paper,speed,frames]", *group("bench"))

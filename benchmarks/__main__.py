@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Callable
 from pathlib import Path
 
-from . import bars, blocking, bulk, decoding, doubts, importing, journal, plot, streaming, throughput
+from . import bars, blocking, bulk, commands, decoding, doubts, figures, importing, journal, plot, streaming, throughput
 from .peers import Peers
 from .rows import ROUNDS, Row, table
 from .server import Ports, running_server
@@ -22,9 +23,11 @@ GROUPS: dict[str, Callable[[Peers, Ports, int], list[Row]]] = {
     "bars": lambda peers, _, rounds: bars.rows(peers, rounds),
     "blocking": blocking.rows,
     "streaming": streaming.rows,
+    "commands": lambda peers, _, rounds: commands.rows(peers, rounds),
     "importing": lambda peers, _, rounds: importing.rows(peers, rounds),
     "doubts": doubts.rows,
     "journal": journal.rows,
+    "figures": lambda _peers, _ports, rounds: figures.rows(rounds),
 }
 
 
@@ -38,6 +41,7 @@ def main() -> int:
     chosen = options.only.split(",") if options.only else [*GROUPS, "plot"]
 
     rows: list[Row] = []
+    print(f"{os.cpu_count()} cores, load of the last minute {os.getloadavg()[0]:.2f}")
     with running_server() as ports, Peers() as peers:
         for name in chosen:
             if name == "plot":

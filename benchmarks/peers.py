@@ -28,6 +28,7 @@ _OLD: Final = (("--no-deps", "mizar==0.1.5"), ("requests", "dill", "pandas"))
 _HTTPX2: Final = (("httpx2",),)
 _OTHERS: Final = (("aiohttp", "pyreqwest", "curl_cffi", "requests"),)
 _FRAMES: Final = ((f"{ROOT}[frames]",), ("--force-reinstall", "--no-deps", str(ROOT)))
+_CLI: Final = ((f"{ROOT}[cli,speed]",), ("--force-reinstall", "--no-deps", str(ROOT)))
 _PLAIN: Final = ((str(ROOT),), ("--force-reinstall", "--no-deps", str(ROOT)))
 
 
@@ -69,6 +70,7 @@ class Peers(contextlib.ExitStack):
 
     def __enter__(self) -> Self:
         self.plain = _environment("plain", _PLAIN, renewed=True)
+        self.cli = _environment("cli", _CLI, renewed=True)
         old, httpx2, others = (
             _environment(name, what) for name, what in (("old", _OLD), ("httpx2", _HTTPX2), ("others", _OTHERS))
         )

@@ -10,6 +10,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from . import compare as compare
+    from . import performance as performance
     from ._api.checks import Moment
     from ._api.dca import DcaOrder, DcaPosition, DcaSettings, Side, Submitted
     from ._api.hosted import Publication
@@ -135,8 +137,13 @@ _HOMES = {
     ),
 }
 
+# Modules of functions that go by the module's name: `performance.of(...)`.
+_MODULES = ("compare", "performance")
+
 
 def __getattr__(name: str) -> object:
+    if name in _MODULES:
+        return import_module(f".{name}", __name__)
     for home, names in _HOMES.items():
         if name in names:
             found = globals()[name] = getattr(import_module(home, __name__), name)

@@ -79,3 +79,7 @@ class Clock:
         if self._began is None:
             self._began = time.monotonic()
         return int(self._start + (time.monotonic() - self._began) * 1000 * self.speed)
+
+    def seconds_until(self, at: int) -> float:
+        """How many real seconds it takes this clock to show a time, as fast as it runs; 0 for one that is over."""
+        return max(0, at - self.now()) / 1000 / self.speed

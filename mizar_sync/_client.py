@@ -607,6 +607,9 @@ class Mizar:
         speed: float = 1.0,
         seed: int = 0,
         spread: float = 0.02,
+        slippage: float = 0,
+        fee: float = 0.1,
+        delay: float = 0,
         volume_in: Literal["base", "quote"] = "base",
         tick_bars: int | None = None,
         volume_bars: Size | None = None,
@@ -619,9 +622,11 @@ class Mizar:
 
         Prices are simulated from `seed`, or replayed from the CSV file `prices` (of `pair`, by default taken from the
         file's name) `speed` times as fast as they were. `spread` is in percent of the price; fills are worse by half
-        of it. `volume_in` says what the volume of the file's candles is counted in. Of a file of trades there are bars
-        of `tick_bars` trades, of `volume_bars` in base and of `dollar_bars` in quote asset. Needs the extra `paper`.
-        Raises `InvalidInput` for a file that can't be replayed.
+        of it, and by all of `slippage`. `fee` is in percent of each fill, and no part of its price. A fill comes
+        `delay` seconds of the venue's clock after its order, more or less by up to half of it. `volume_in` says what
+        the volume of the file's candles is counted in. Of a file of trades there are bars of `tick_bars` trades, of
+        `volume_bars` in base and of `dollar_bars` in quote asset. Needs the extra `paper`.
+        Raises `InvalidInput` for a file that can't be replayed, and for settings that can't be.
         """
         return cls._around(
             AsyncMizar.paper(
@@ -630,6 +635,9 @@ class Mizar:
                 speed=speed,
                 seed=seed,
                 spread=spread,
+                slippage=slippage,
+                fee=fee,
+                delay=delay,
                 volume_in=volume_in,
                 tick_bars=tick_bars,
                 volume_bars=volume_bars,

@@ -7,6 +7,7 @@ import contextlib
 import os
 import re
 import signal
+import sqlite3
 import sys
 from collections.abc import AsyncIterator
 from decimal import Decimal
@@ -15,7 +16,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from mizar_async import AsyncMizar
+from mizar_async import AsyncMizar, paper
 
 from .venues import RECORDED
 
@@ -63,12 +64,18 @@ async def test_the_version_is_printed() -> None:
     assert await said("--version") == (0, "mizar 1.0.0.dev0\n")
 
 
+MODELLED = (
+    "Fills pay a spread of 0.02 %, no slippage and a fee of 0.1 %, without delay; depth, partial fills and rejections "
+    "of the exchange are not modelled: real results are worse.\n"
+)
+
+
 async def test_the_demo_opens_and_closes_two_hundred_positions_and_says_what_is_not_modelled() -> None:
     code, out = await said("demo", "--seed", "3")
     assert code == 0
     assert "200 requests: 200 done" in out
     assert "At the server: 200 opened, 200 closed, 0 listed as open." in out
-    assert "not modelled" in out
+    assert MODELLED in out
     assert "local 127.0.0.1" in out
 
 
@@ -204,6 +211,124 @@ async def test_the_paper_venue_prints_what_to_paste_and_remembers_its_positions(
         seen = await lines_until(process, "MIZAR_API_KEY")
         assert "older positions in this file belong to another one" in seen
         assert pasted(seen)[1] != key
+
+
+REFUSED = [
+    (("--fee", "-0.1"), "fee=-0.1 is refused: it must be a percentage, from 0 up to less than 100"),
+    (("--fee", "nan"), "fee=nan is refused"),
+    (("--slippage", "100"), "slippage=100.0 is refused"),
+    (("--delay", "1e400"), "delay=inf is refused: it must be a number of seconds, from 0 to 3600"),
+    (("--delay", "much"), "Invalid value for '--delay'"),
+    (("--spread", "99", "--slippage", "60"), "with half of spread=99 it must stay below 100 percent"),
+]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"), REFUSED, ids=lambda value: " ".join(value) if isinstance(value, tuple) else ""
+)
+async def test_a_fill_that_can_not_be_is_refused_with_a_sentence_and_no_file_is_made(
+    tmp_path: Path, arguments: tuple[str, ...], reason: str
+) -> None:
+    code, out = await said("paper", "--db", str(tmp_path / "venue.db"), *arguments)
+    assert code == 2
+    assert reason in out
+    assert "Traceback" not in out
+    assert names_in(tmp_path) == []
+
+
+async def test_the_paper_venue_shows_its_settings_and_where_its_file_lies(tmp_path: Path) -> None:
+    code, out = await said_in(tmp_path, "paper", "--help")
+    assert code == 0
+    for option in ("--fee", "--delay", "--slippage", "--host"):
+        assert option in out
+    assert "paper.db" in out
+    assert names_in(tmp_path) == []
+
+
+async def said_in(home: Path, *arguments: str) -> tuple[int | None, str]:
+    """The same for a user whose files lie elsewhere."""
+    async with started(*arguments, HOME=str(home), XDG_DATA_HOME=str(home / "data"), COLUMNS="200") as process:
+        out, _ = await asyncio.wait_for(process.communicate(), LIMIT)
+        return process.returncode, out.decode()
+
+
+@pytest.mark.parametrize("kind", ["no folder", "folder", "text", "database"])
+async def test_a_file_that_can_not_be_a_venues_is_refused_with_a_sentence(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "no" / "venue.db" if kind == "no folder" else tmp_path / "a.db"
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "text":
+        path.write_text("no database " * 100)
+    elif kind == "database":
+        with contextlib.closing(sqlite3.connect(path)) as file:
+            file.execute("CREATE TABLE a (b)")
+    code, out = await said("paper", "--db", str(path))
+    assert (code, out.count("\n")) == (2, 1)
+    assert out.startswith(f"db={str(path)!r} is refused: ")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="rights of POSIX")
+async def test_a_default_file_that_can_not_be_made_is_refused_with_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("where a folder should be")
+    code, out = await said_in(tmp_path, "paper")
+    assert (code, out.count("\n")) == (2, 1)
+    assert "its folder does not exist" in out
+
+
+@pytest.mark.parametrize("host", ["no.host.invalid", "a..b", "", "::x", "192.0.2.1"])
+async def test_a_host_that_can_not_be_listened_on_is_named_in_one_line(tmp_path: Path, host: str) -> None:
+    code, out = await said("paper", "--db", str(tmp_path / "venue.db"), "--host", host)
+    assert (code, out.count("\n")) == (2, 1)
+    assert out.startswith(f"{host}:0 can't be listened on: ")
+
+
+@pytest.mark.parametrize(
+    ("host", "shown", "warned"),
+    [
+        ("127.0.0.1", "127.0.0.1", False),
+        ("localhost", "localhost", False),
+        ("0.0.0.0", "127.0.0.1", True),
+        ("::1", "[::1]", False),
+        ("::", "[::1]", True),
+    ],
+)
+async def test_the_venue_listens_where_it_is_told_and_warns_if_others_can_hear(
+    tmp_path: Path, host: str, shown: str, warned: bool
+) -> None:
+    async with started("paper", "--db", str(tmp_path / "venue.db"), "--host", host) as process:
+        seen = await lines_until(process, "MIZAR_API_KEY")
+        url, key = pasted(seen)
+        assert url.startswith(f"http://{shown}:")
+        assert ("plain http" in seen) == warned
+        assert MODELLED in seen
+        async with AsyncMizar(key, api_url=url) as mizar:
+            assert await mizar.get_all_self_hosted_strategies_info() == []
+        process.send_signal(signal.SIGINT)
+        assert await asyncio.wait_for(process.wait(), LIMIT) == 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_a_venue_that_ends_while_orders_wait_ends_soon_and_stores_none_of_them(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    db = tmp_path / "venue.db"
+    async with started("paper", "--db", str(db), "--delay", "3600", "--fee", "0.2") as process:
+        url, key = pasted(await lines_until(process, "MIZAR_API_KEY"))
+        async with AsyncMizar(key, api_url=url) as mizar:
+            await mizar.create_self_hosted_strategy(
+                name="n", description="", exchanges=["binance"], symbols=["BTCUSDT"], market="SPOT"
+            )
+        order = {"strategy_id": 1, "base_asset": "BTC", "quote_asset": "USDT", "is_long": True}
+        async with httpx.AsyncClient(headers={"mizar-api-key": key}, timeout=LIMIT) as http:
+            waiting = asyncio.create_task(http.post(f"{url}/api/v1/open-position", json=order))
+            await http.get(f"{url}/api/v1/ping")  # the order came before, or is refused as it comes
+            process.send_signal(number)
+            with contextlib.suppress(httpx.TransportError):
+                assert (await waiting).status_code == 503
+        out, _ = await asyncio.wait_for(process.communicate(), LIMIT)
+        assert (process.returncode, out) == (0, b"")
+    assert paper.read_positions(db) == []
 
 
 def pasted(seen: str) -> tuple[str, str]:

@@ -13,6 +13,7 @@ import mizar
 import mizar_async
 import mizar_sync
 from mizar_async._api import endpoints
+from mizar_async.cli.venue import paper as paper_command
 from mizar_async.paper import Venue, in_process
 
 from .venues import ROOT
@@ -31,6 +32,9 @@ ORDER = [
     "_api.documented",
     "_api.ratio",
     "_api.trading",
+    "_fold",
+    "performance",
+    "compare",
     "_api.market",
     "_api.dca",
     "_api.hosted",
@@ -112,6 +116,8 @@ ORDER = [
     "_client",
     "mizar_async",
     "paper.rules",
+    "paper.fills",
+    "paper.pending",
     "paper.keys",
     "paper.bars",
     "paper.feeds.feed",
@@ -120,6 +126,8 @@ ORDER = [
     "paper.feeds.recorded",
     "paper.feeds",
     "paper.store.tables",
+    "paper.store.rows",
+    "paper.store.reading",
     "paper.store.store",
     "paper.store",
     "paper.market",
@@ -127,15 +135,17 @@ ORDER = [
     "paper.http.schema",
     "paper.http.bodies",
     "paper.http.answers",
+    "paper.http.filling",
     "paper.http.commands",
     "paper.http.hosted",
+    "paper.http.page",
     "paper.http.app",
     "paper.http.server",
     "paper.http",
     "paper",
     "cli.exits",
     "cli.output",
-    "cli.show",
+    "cli.progress",
     "cli.profiles",
     "cli.keys",
     "cli.session",
@@ -148,6 +158,8 @@ ORDER = [
     "cli.positions",
     "cli.watch",
     "cli.market",
+    "cli.sources",
+    "cli.stats",
     "cli.journal",
     "cli.guarding",
     "cli.guard",
@@ -165,7 +177,7 @@ UPWARDS = {
 
 # The libraries that have one home each; whoever else wants what they do asks there.
 HOMES = {
-    "httpx": {"_wire", "paper.http"},
+    "httpx": {"_wire", "paper.http", "cli.sources"},
     "h11": {"_wire.http1"},
     "aiohappyeyeballs": {"_wire.pool"},
     "cattrs": {"_api.oddities"},
@@ -293,6 +305,9 @@ def test_every_row_of_the_api_stands_in_its_table() -> None:
 def test_a_paper_venue_is_described_by_the_same_words_wherever_one_is_made() -> None:
     made = [list(inspect.signature(of).parameters) for of in (mizar_async.AsyncMizar.paper, in_process)]
     assert made[0] == made[1] == [name for name in inspect.signature(Venue.of).parameters if name != "db"]
+    by_hand = {"store", "feed", "clock", "rng", *made[0]} - {"prices", "pair", "speed", "seed", "volume_in"}
+    assert set(inspect.signature(Venue).parameters) == by_hand
+    assert set(inspect.signature(paper_command).parameters) == {*made[0], "session", "db", "host", "port"}
 
 
 def test_no_other_class_has_more_than_twenty_public_methods() -> None:

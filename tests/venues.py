@@ -67,10 +67,11 @@ async def running_venue(
     pair: str | None = None,
     speed: float = 1.0,
     spread: Decimal | float | str = "0.02",
+    delay: float = 0,
     port: int = 0,
 ) -> AsyncIterator[RunningVenue]:
     """A venue over real HTTP on a free port, served by the loop of the test."""
-    venue = paper.Venue.of(db=db, prices=prices, pair=pair, speed=speed, seed=seed, spread=spread)
+    venue = paper.Venue.of(db=db, prices=prices, pair=pair, speed=speed, seed=seed, spread=spread, delay=delay)
     try:
         async with paper.serve(venue, port=port) as url:
             yield RunningVenue(url, venue.create_key(), venue)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from . import doctor, guard, journal, login, market, positions, strategies, venue, watch
+from . import doctor, guard, journal, login, market, positions, stats, strategies, venue, watch
 from .commands import by_itself
 from .exits import DONE, MEANINGS, WRONG_INPUT, Failure
 from .session import Session
@@ -35,5 +35,5 @@ async def about(
 
 
 by_itself(app, about, hidden=False)
-for commands in (venue, login, doctor, strategies, positions, watch, market, journal, guard):
+for commands in (venue, login, doctor, strategies, positions, watch, market, stats, journal, guard):
     commands.add_to(app)

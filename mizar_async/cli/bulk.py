@@ -156,11 +156,9 @@ class Bulk:
         if self.session.out.quiet or not sys.stderr.isatty() or sys.stdout.isatty():
             yield lambda _: None
             return
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+        from .progress import bar
 
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-        # rich would show the rows above its bar, in place of writing them to where they belong.
-        with Progress(*columns, console=self.session.out.console(sys.stderr), redirect_stdout=False) as progress:
+        with bar(self.session.out.console(sys.stderr)) as progress:
             task = progress.add_task(self.session.place, total=len(self.orders.rows))
             yield lambda done: progress.update(task, completed=done)
 

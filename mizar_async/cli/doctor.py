@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import os
 import platform
-import urllib.request
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
@@ -129,6 +128,8 @@ def _settings() -> _Point:
 
 def _proxy(session: Session) -> _Point:
     """The proxy of the environment: its host, since the rest may be a password."""
+    import urllib.request  # half of what `--help` costs
+
     parts = urlsplit(session.address.url)
     if session.address.environment != "live" or urllib.request.proxy_bypass(parts.netloc):
         return _Point("proxy", "none")

@@ -111,6 +111,14 @@ class Output:
             console.print(rendered(table, console))
         print(captured.get(), end="", flush=True)
 
+    def tables(self, tables: Sequence[Table]) -> None:
+        """Print those tables that have rows, and the first one in any case."""
+        for number, table in enumerate(tables):
+            if number and table.rows:
+                print()
+            if not number or table.rows:
+                self.table(table)
+
     def console(self, file: TextIO | None = None) -> Console:
         """A console of rich on stdout, or on another file; one that is no terminal has no colours and cuts nothing."""
         from rich.console import Console
@@ -141,6 +149,17 @@ def rendered(table: Table, console: Console) -> RenderableType:
         body = [_block(table.columns, row) for row in table.rows]
     head = [Text(printable(table.title), style="bold")] if table.title else []
     return Group(*head, *body, *([Text(printable(table.caption))] if table.caption else []))
+
+
+def fitted(table: Table, console: Console) -> RenderableType:
+    """A table with as many of its first rows as the console has room for."""
+    lines = len(console.render_lines(rendered(table, console), pad=False))
+    a_row = max(1, -(-(lines - 3) // max(1, len(table.rows))))
+    room = max(1, (console.height - 4) // a_row)
+    if len(table.rows) > room:
+        caption = f"{len(table.rows) - room} more below; {table.caption}"
+        table = dataclasses.replace(table, rows=table.rows[:room], caption=caption)
+    return rendered(table, console)
 
 
 def _grid(table: Table) -> Any:

@@ -2,34 +2,47 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from platformdirs import user_data_path
+from .session import Session
 
-from .show import NOT_MODELLED, console
+_TO_OTHERS: Final = (
+    "mizar paper: other machines may reach this venue by plain http, which shows the key to everybody on the way. "
+    "The SDK refuses plain http to other machines: use a tunnel, or TLS in front."
+)
 
 
-async def run_paper(db: Path | None, port: int, **settings: Any) -> int:
+async def run_paper(session: Session, path: Path, host: str, port: int, **settings: Any) -> int:
     """Serve the venue, and say how it is reached."""
     from ..paper import Venue, serve_forever
 
-    path = user_data_path("mizar", ensure_exists=True) / "paper.db" if db is None else db
     venue = Venue.of(db=path, **settings)
     used, known = not venue.is_fresh, os.environ.get("MIZAR_API_KEY", "")
-    key = known if venue.knows(known) else venue.create_key()
 
     def announce(url: str) -> None:
-        console.print(f"The paper venue listens (local, {path}). Its pages: {url}/docs", soft_wrap=True)
-        console.print(NOT_MODELLED, soft_wrap=True)
+        key = known if venue.knows(known) else venue.create_key()
+        session.out.note(f"The paper venue listens (local, {path}). Its pages: {url}/docs")
+        session.out.note(venue.model.sentence)
         if key != known and used:
-            console.print("This is a new key: older positions in this file belong to another one.", soft_wrap=True)
+            session.out.note("This is a new key: older positions in this file belong to another one.")
+        if not _is_this_machine(host):
+            session.out.fault(_TO_OTHERS)
         print(f"export MIZAR_API_URL={url}")
         print(f"export MIZAR_API_KEY={key}", flush=True)
 
     try:
-        await serve_forever(venue, port=port, announce=announce)
+        await serve_forever(venue, host, port, announce=announce)
     finally:
         venue.close()
     return 0
+
+
+def _is_this_machine(host: str) -> bool:
+    """Whether nobody else can reach a host; a name but localhost may mean any address."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -5,7 +5,6 @@ Plain classes: a command line that only shows its help loads neither attrs nor a
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import dataclasses
 import functools
@@ -13,7 +12,6 @@ import importlib.util
 import os
 import signal
 import sys
-import traceback
 from collections.abc import Awaitable, Callable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,6 +19,8 @@ from .exits import CLOSED_PIPE, DONE, INTERRUPTED, NO_KEY, NOT_DONE, UNKNOWN, WR
 from .output import Output, printable
 
 if TYPE_CHECKING:
+    import asyncio
+
     from .. import Address, AsyncMizar
     from .keys import Source
 
@@ -31,6 +31,8 @@ class Interrupts:
     """What Ctrl-C and SIGTERM do. While something is written the first lets what is in flight end; else it cancels."""
 
     def __init__(self) -> None:
+        import asyncio
+
         self.code: int | None = None
         self.stop = asyncio.Event()
         self.in_doubt = False
@@ -60,6 +62,8 @@ class Interrupts:
         if sys.platform == "win32":
             yield
             return
+        import asyncio
+
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._take, number, task, say)
@@ -158,6 +162,8 @@ class Session:
 
 def carry_out(work: Callable[[], Awaitable[int | None]], session: Session) -> int:
     """Run a command, and give its exit code: one line for what went wrong, never a traceback."""
+    import asyncio
+
     import anyio
 
     code = INTERRUPTED
@@ -176,6 +182,8 @@ def carry_out(work: Callable[[], Awaitable[int | None]], session: Session) -> in
 
 
 async def _ended(work: Callable[[], Awaitable[int | None]], session: Session) -> int:
+    import asyncio
+
     try:
         return await work() or DONE
     except asyncio.CancelledError:
@@ -203,6 +211,8 @@ def _failed(failure: Exception, session: Session) -> int:
         case OSError() | ImportError():  # ImportError: of an extra, which says so
             told, code = str(failure), NOT_DONE
         case _:  # without its text, which may hold anything
+            import traceback
+
             place = traceback.extract_tb(failure.__traceback__)[-1]
             told = f"a defect of mizar: {type(failure).__name__} in {place.filename}, line {place.lineno}"
             code = NOT_DONE
@@ -231,6 +241,8 @@ async def typed_line(question: str, *, hidden: bool = False) -> str:
         print(printable(question), end="", file=sys.stderr, flush=True)
         if sys.platform == "win32":
             return sys.stdin.readline()
+        import asyncio
+
         loop, typed = asyncio.get_running_loop(), asyncio.Event()
         loop.add_reader(sys.stdin.fileno(), typed.set)
         try:

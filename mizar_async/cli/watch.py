@@ -132,9 +132,11 @@ class _Looks:
             return
         from rich.live import Live
 
+        from .output import fitted
+
         console = out.console()
         with Live(console=console, screen=True, auto_refresh=False) as live:
-            yield lambda look: live.update(_fitted(self._table(look), console), refresh=True)
+            yield lambda look: live.update(fitted(self._table(look), console), refresh=True)
 
     def _print(self, look: _Look) -> None:
         if self.session.out.as_json:
@@ -177,21 +179,6 @@ class _Looks:
         title = f"{self.session.place}: strategy {self.strategy_id}, {len(gains)} open, {_clock(look.at)} UTC"
         caption = f"{total}{left_out}, before fees; prices as of {minute} UTC, the end of the last full minute"
         return Table(title, columns, rows, f"{caption}. NO ANSWER: {look.trouble}" if look.trouble else caption)
-
-
-def _fitted(table: Table, console: Any) -> Any:
-    """A table with as many rows as the screen has room for: the newest."""
-    from .output import rendered
-
-    lines = len(console.render_lines(rendered(table, console), pad=False))
-    a_row = max(1, math.ceil((lines - 3) / max(1, len(table.rows))))
-    room = max(1, (console.height - 4) // a_row)
-    if len(table.rows) > room:
-        hidden = len(table.rows) - room
-        table = dataclasses.replace(
-            table, rows=table.rows[:room], caption=f"{hidden} older ones below; {table.caption}"
-        )
-    return rendered(table, console)
 
 
 def _profit(look: _Look, position: Position) -> Decimal | None:

@@ -11,8 +11,10 @@ from __future__ import annotations
 
 try:
     from .feeds import Feed, Replay, Simulated
+    from .fills import FillModel
     from .http import create_app, in_process, serve, serve_forever
     from .rules import Refusal
+    from .store import Recorded, read_positions
     from .venue import Venue
 except ModuleNotFoundError as missing:
     if (missing.name or "").partition(".")[0] not in {"fastapi", "starlette", "pydantic", "sqlalchemy", "uvicorn"}:
@@ -21,4 +23,17 @@ except ModuleNotFoundError as missing:
         f"the paper venue needs the extra 'paper' ({missing.name} is missing): pip install 'mizar[paper]'"
     ) from missing
 
-__all__ = ["Feed", "Refusal", "Replay", "Simulated", "Venue", "create_app", "in_process", "serve", "serve_forever"]
+__all__ = [
+    "Feed",
+    "FillModel",
+    "Recorded",
+    "Refusal",
+    "Replay",
+    "Simulated",
+    "Venue",
+    "create_app",
+    "in_process",
+    "read_positions",
+    "serve",
+    "serve_forever",
+]

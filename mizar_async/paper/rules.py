@@ -7,6 +7,7 @@
 | a call that the venue does not carry out                   | 404    |
 | a position that is closed already                          | 409    |
 | a source or a strategy that is too large                   | 413    |
+| an order that waits for its fill when the server ends      | 503    |
 | an unknown exchange, market, symbol, kind of bars; a pair not of the strategy; a short on SPOT | 422 |
 
 A refusal never repeats what was sent: a body may hold an API key, and error bodies are logged.
@@ -30,6 +31,7 @@ MARKETS: Final = ("SPOT", "FUTURES")
 BAR_TYPES: Final = ("time", "tick", "volume", "dollar")
 BAR_SUBCLASSES: Final = (*WIDTHS, "dynamic")
 
+_NONE: Final = Decimal(0)
 _TWELVE_DECIMALS: Final = Decimal("1e-12")
 _ROUNDED_UP: Final = Context(prec=80, rounding=ROUND_UP, Emin=-999999, Emax=999999, traps=[])
 _ROUNDED_DOWN: Final = Context(prec=80, rounding=ROUND_DOWN, Emin=-999999, Emax=999999, traps=[])
@@ -67,6 +69,10 @@ def no_position() -> Refusal:
 
 def already_closed() -> Refusal:
     return Refusal(409, "Position is already closed")
+
+
+def ends() -> Refusal:
+    return Refusal(503, "The venue ends: this order was not filled")
 
 
 def not_carried_out() -> Refusal:
@@ -150,12 +156,12 @@ def check_open(ask: OpenPosition, strategy: Strategy) -> None:
         raise invalid(("body", "is_long"), "A strategy on the SPOT market can only be long", "short_on_spot")
 
 
-def fill(price: Decimal, *, buys: bool, spread: Decimal) -> Decimal:
-    """The price of a fill: half of the spread (in percent) worse than the feed's, with twelve decimals.
+def fill(price: Decimal, *, buys: bool, spread: Decimal, slippage: Decimal = _NONE) -> Decimal:
+    """The price of a fill: worse than the feed's by half of the spread and by the slippage, both in percent.
 
-    What does not fit into twelve decimals is rounded against the trader.
+    It has twelve decimals; what does not fit into them is rounded against the trader.
     """
     context = _ROUNDED_UP if buys else _ROUNDED_DOWN
-    half = context.divide(spread, Decimal(200))
-    factor = context.add(Decimal(1), half if buys else -half)
+    worse = context.add(context.divide(spread, Decimal(200)), context.divide(slippage, Decimal(100)))
+    factor = context.add(Decimal(1), worse if buys else context.minus(worse))
     return context.quantize(context.multiply(price, factor), _TWELVE_DECIMALS)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+import random
+from collections.abc import Callable
 from decimal import Decimal
 from os import PathLike
 from typing import Final, NoReturn
@@ -27,13 +30,13 @@ from .._clock import Clock
 from ..errors import InvalidInput
 from . import keys, rules
 from .feeds import Feed, Replay, Simulated, VolumeIn
+from .fills import FEE, SPREAD, FillModel
 from .market import Market, thresholds
-from .store import Store
+from .pending import Order, Pending
+from .store import Recorded, Store
 
-_DAY: Final = 86_400_000
-
-SPREAD: Final = Decimal("0.02")
-"""Percent between buying and selling, half of it on each fill."""
+ORDERS: Final = (OpenPosition, ClosePosition, CloseAll)
+"""What is filled: the calls that the delay is for."""
 
 
 @attrs.frozen
@@ -51,32 +54,40 @@ class Upload:
 class Venue(Market):
     """Strategies and positions of several keys, filled at the prices of a feed.
 
-        venue = Venue(Store("paper.db"), Simulated(seed=7))
+        venue = Venue("paper.db", Simulated(seed=7), slippage="0.05")
         key = venue.create_key()
 
-    `spread` is in percent: who buys pays half of it more than the feed's price, who sells gets half of it less.
+    `store` is where all is kept, or the path of its file; None is memory. What `spread`, `slippage`, `fee` and `delay`
+    do is said by `FillModel`; delays are drawn from `rng`. The methods of the calls fill at once: whoever lets others
+    in makes them wait, by `accept` and `settle`.
     A `clock` of another speed makes the venue's time, and with it a replay, run faster than real time; by default a
     replay begins with its first row, when the venue is first asked. Of a recording of trades there are bars of so many
     trades (`tick_bars`), of so much of the base asset (`volume_bars`) or of the quote asset (`dollar_bars`). Raises
-    `InvalidInput` for a spread that is not from 0 up to, not including, 100, and for thresholds that can't be.
+    `InvalidInput` for what can't be, and for a file that can't be opened; a file is made after all else was checked.
     """
 
     def __init__(
         self,
-        store: Store | None = None,
+        store: Store | str | PathLike[str] | None = None,
         feed: Feed | None = None,
         *,
         clock: Clock | None = None,
+        rng: random.Random | None = None,
         spread: Decimal | float | str = SPREAD,
+        slippage: Decimal | float | str = 0,
+        fee: Decimal | float | str = FEE,
+        delay: Decimal | float | str = 0,
         tick_bars: int | None = None,
         volume_bars: Size | None = None,
         dollar_bars: Size | None = None,
     ) -> None:
-        self.spread = _checked_spread(spread)
+        self.model = FillModel(spread=spread, slippage=slippage, fee=fee, delay=delay)
         feed = Simulated() if feed is None else feed
         clock = Clock(start=feed.starts) if clock is None else clock
         super().__init__(feed, clock, thresholds(tick_bars, volume_bars, dollar_bars, of_trades=feed.has_trades))
-        self.store = Store() if store is None else store
+        self._rng = random.Random(0) if rng is None else rng
+        self.pending = Pending()
+        self.store = store if isinstance(store, Store) else Store(store)
 
     @classmethod
     def of(
@@ -88,6 +99,9 @@ class Venue(Market):
         speed: float = 1.0,
         seed: int = 0,
         spread: Decimal | float | str = SPREAD,
+        slippage: Decimal | float | str = 0,
+        fee: Decimal | float | str = FEE,
+        delay: Decimal | float | str = 0,
         volume_in: VolumeIn = "base",
         tick_bars: int | None = None,
         volume_bars: Size | None = None,
@@ -95,7 +109,8 @@ class Venue(Market):
     ) -> Venue:
         """A venue from what a user says: in memory unless `db` names a file, simulated unless `prices` names one.
 
-        `volume_in` says what the volume of that file's candles is counted in.
+        `seed` is that of simulated prices and of delays. `volume_in` says what the volume of the file's candles is
+        counted in.
         """
         if isinstance(speed, bool) or not 0 < speed < float("inf"):
             raise InvalidInput(f"speed={speed!r} is refused: it must be a finite number, more than 0")
@@ -104,13 +119,15 @@ class Venue(Market):
         if volume_in != "base" and prices is None:
             raise InvalidInput(f"volume_in={volume_in!r} is refused: it is about a file of candles, and there is none")
         feed: Feed = Simulated(seed) if prices is None else Replay(prices, pair, volume_in)
-        checked = _checked_spread(spread)  # before the file of the store is made
-        thresholds(tick_bars, volume_bars, dollar_bars, of_trades=feed.has_trades)
         return cls(
-            Store(db),
+            db,
             feed,
             clock=Clock(speed=speed, start=feed.starts),
-            spread=checked,
+            rng=random.Random(seed),
+            spread=spread,
+            slippage=slippage,
+            fee=fee,
+            delay=delay,
             tick_bars=tick_bars,
             volume_bars=volume_bars,
             dollar_bars=dollar_bars,
@@ -118,10 +135,11 @@ class Venue(Market):
 
     def __repr__(self) -> str:
         place = "in memory" if self.store.path is None else self.store.path.name
-        return f"<Venue {place}, {self.feed!r}, spread {self.spread:f} %, {self.clock.speed:g} x real time>"
+        return f"<Venue {place}, {self.feed!r}, {self.model.settings}, {self.clock.speed:g} x real time>"
 
     def close(self) -> None:
         """Give the store back; all that was acknowledged is stored already."""
+        self.pending.drop(rules.ends())
         self.store.close()
 
     # -- keys ----------------------------------------------------------------------------------------
@@ -156,7 +174,35 @@ class Venue(Market):
 
     def positions(self) -> list[Position | ClosedPosition]:
         """Everything that was ever opened here, by any key, oldest first: a `ClosedPosition` if it was closed since."""
+        self.settle()
         return self.store.positions()
+
+    def recorded(self) -> list[Recorded]:
+        """The same, each with its fee and its strategy."""
+        self.settle()
+        return self.store.recorded()
+
+    # -- orders that wait ----------------------------------------------------------------------------
+
+    def accept(self, owner: int, ask: OpenPosition | ClosePosition | CloseAll) -> Order:
+        """Take an order that is filled after the delay; what can be refused now is."""
+        fill: Callable[[int], object]
+        match ask:
+            case OpenPosition():
+                self._check_open(owner, ask)
+                fill = functools.partial(self.open_position, owner, ask)
+            case ClosePosition():
+                self._to_close(owner, ask)
+                fill = functools.partial(self.close_position, owner, ask)
+            case CloseAll():
+                self._check_close_all(owner, ask)
+                fill = functools.partial(self.close_all_positions, owner, ask)
+        return self.pending.add(self.clock.now() + self.model.drawn_delay(self._rng), fill)
+
+    def settle(self) -> None:
+        """Fill all orders that are due by the venue's clock."""
+        if self.pending:  # a replay has begun, then
+            self.pending.carry_out(self.clock.now())
 
     # -- the calls -----------------------------------------------------------------------------------
 
@@ -174,39 +220,34 @@ class Venue(Market):
             at=self.clock.now(),
         )
 
-    def open_position(self, owner: int, ask: OpenPosition) -> Position:
+    def open_position(self, owner: int, ask: OpenPosition, at: int | None = None) -> Position:
         """Fill and store a position."""
-        rules.check_open(ask, self._strategy(owner, ask.strategy_id))
-        now = self.clock.now()
+        self._check_open(owner, ask)
+        at = self.clock.now() if at is None else at
         return self.store.open(
             ask.strategy_id,
             base_asset=ask.base_asset,
             quote_asset=ask.quote_asset,
             size=ask.size,
             is_long=ask.is_long,
-            price=self._fill(ask.base_asset + ask.quote_asset, now, buys=ask.is_long),
-            at=now,
+            price=self._fill(ask.base_asset + ask.quote_asset, at, buys=ask.is_long),
+            at=at,
+            fee=self.model.fee,
         )
 
-    def close_position(self, owner: int, ask: ClosePosition) -> ClosedPosition:
+    def close_position(self, owner: int, ask: ClosePosition, at: int | None = None) -> ClosedPosition:
         """Fill and store the close of a position that is open."""
-        found = self.store.position(ask.position_id)
-        if found is None or found.owner != owner:
-            raise rules.no_position()
-        if isinstance(found.position, ClosedPosition):
-            raise rules.already_closed()
-        closed = self._closed(found.position, self.clock.now())
+        position = self._to_close(owner, ask)
+        closed = self._closed(position, self.clock.now() if at is None else at)
         if not self.store.close_open([closed]):  # another process on the same file was faster
             raise rules.already_closed()
         return closed
 
-    def close_all_positions(self, owner: int, ask: CloseAll) -> list[ClosedPosition]:
+    def close_all_positions(self, owner: int, ask: CloseAll, at: int | None = None) -> list[ClosedPosition]:
         """Close what is open, of the strategy or of one pair of it, at one time and all together."""
-        strategy = self._strategy(owner, ask.strategy_id)
-        if ask.base_asset is not None and ask.quote_asset is not None:
-            rules.check_pair(ask.base_asset, ask.quote_asset, strategy)
+        self._check_close_all(owner, ask)
         while True:
-            now = self.clock.now()
+            now = self.clock.now() if at is None else at
             closed = [
                 self._closed(position, now)
                 for position in self.store.open_positions(ask.strategy_id)
@@ -218,7 +259,7 @@ class Venue(Market):
 
     def open_positions(self, owner: int, ask: OfStrategy) -> list[Position]:
         """What is open of a strategy."""
-        self._strategy(owner, ask.strategy_id)
+        self.strategy(owner, ask.strategy_id)
         return self.store.open_positions(ask.strategy_id)
 
     def strategies(self, owner: int, _: Nothing) -> list[Strategy]:
@@ -246,14 +287,31 @@ class Venue(Market):
         """Say that there are no DCA bots here yet."""
         raise rules.not_carried_out()
 
-    def _strategy(self, owner: int, strategy_id: int) -> Strategy:
+    def strategy(self, owner: int, strategy_id: int) -> Strategy:
+        """A strategy of this key; raises the refusal of one that it has not."""
         found = self.store.strategy(strategy_id)
         if found is None or found.owner != owner:
             raise rules.no_strategy()
         return found.strategy
 
+    def _check_open(self, owner: int, ask: OpenPosition) -> None:
+        rules.check_open(ask, self.strategy(owner, ask.strategy_id))
+
+    def _to_close(self, owner: int, ask: ClosePosition) -> Position:
+        found = self.store.position(ask.position_id)
+        if found is None or found.owner != owner:
+            raise rules.no_position()
+        if isinstance(found.position, ClosedPosition):
+            raise rules.already_closed()
+        return found.position
+
+    def _check_close_all(self, owner: int, ask: CloseAll) -> None:
+        strategy = self.strategy(owner, ask.strategy_id)
+        if ask.base_asset is not None and ask.quote_asset is not None:
+            rules.check_pair(ask.base_asset, ask.quote_asset, strategy)
+
     def _fill(self, symbol: str, at: int, *, buys: bool) -> Decimal:
-        return rules.fill(self.feed.price(symbol, at), buys=buys, spread=self.spread)
+        return self.model.price(self.feed.price(symbol, at), buys=buys)
 
     def _closed(self, position: Position, at: int) -> ClosedPosition:
         return ClosedPosition(
@@ -272,15 +330,3 @@ class Venue(Market):
 
 def _without_markets(symbol: Symbol) -> Symbol:
     return Symbol(symbol.symbol, symbol.base_asset, symbol.quote_asset)
-
-
-def _checked_spread(spread: Decimal | float | str) -> Decimal:
-    try:
-        percent = Decimal(str(spread))
-    except ArithmeticError:
-        percent = Decimal("NaN")
-    if isinstance(spread, bool) or not (
-        percent.is_finite() and 0 <= percent < 100 and len(percent.as_tuple().digits) <= 28
-    ):
-        raise InvalidInput(f"spread={spread!r} is refused: it must be a percentage, from 0 up to less than 100")
-    return percent

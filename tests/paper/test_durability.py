@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+from decimal import Decimal
 from pathlib import Path
 
 import httpx
 import pytest
 
+from mizar_async import paper
 from mizar_async._api.trading import ClosedPosition
 
 from ..venues import VenueProcess
@@ -61,6 +63,7 @@ async def test_nothing_acknowledged_is_missing_after_kill_9(tmp_path: Path, seed
         async with asyncio.timeout(240):
             await storm.rage(clients=16)
         await venue.end()
+        assert {one.fee for one in paper.read_positions(venue.db)} == {Decimal("0.1")}
         await venue.start()
         truth = {position.position_id: position for position in venue.positions()}
         assert storm.opened <= truth.keys()

@@ -107,4 +107,7 @@ def test_a_pair_without_prices_is_refused() -> None:
 
 def test_a_venue_shows_what_it_is_and_no_key() -> None:
     venue = paper.Venue.of(seed=7, speed=60)
-    assert repr(venue) == "<Venue in memory, Simulated(seed=7), spread 0.02 %, 60 x real time>"
+    assert (
+        repr(venue)
+        == "<Venue in memory, Simulated(seed=7), spread 0.02 %, slippage 0 %, fee 0.1 %, delay 0 s, 60 x real time>"
+    )

@@ -96,8 +96,15 @@ def test_a_failed_statement_leaves_nothing_behind() -> None:
     owner = venue.owner(venue.create_key())
     with pytest.raises(Exception, match="FOREIGN KEY"):
         venue.store.open(
-            7, base_asset="BTC", quote_asset="USDT", size=Decimal(1), is_long=True, price=Decimal(1), at=1
-        )  # fmt: skip
+            7,
+            base_asset="BTC",
+            quote_asset="USDT",
+            size=Decimal(1),
+            is_long=True,
+            price=Decimal(1),
+            at=1,
+            fee=Decimal(0),
+        )
     venue.publish_strategy(owner, PUBLISH)
     assert venue.open_position(owner, OPEN).position_id == 1
 

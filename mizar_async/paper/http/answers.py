@@ -60,11 +60,12 @@ def answered(endpoint: Endpoint[Any], answer: object, headers: Mapping[str, str]
 
 def _encoded(endpoint: Endpoint[Any], answer: object) -> bytes:
     if endpoint.envelope is not None and isinstance(answer, Iterable):
-        return msgspec.json.encode({endpoint.envelope: [_documented(item) for item in answer]})
-    return msgspec.json.encode({"message": "pong"} if endpoint is calls.PING else _documented(answer))
+        return msgspec.json.encode({endpoint.envelope: [documented(item) for item in answer]})
+    return msgspec.json.encode({"message": "pong"} if endpoint is calls.PING else documented(answer))
 
 
-def _documented(item: Any) -> Any:
+def documented(item: Any) -> Any:
+    """What is written of an item."""
     if isinstance(item, Finished):
         return msgspec.Raw(item.written)
     written: dict[str, Any] = item.to_dict()

@@ -27,10 +27,11 @@ from ..._api.endpoints import API_PREFIX, ENDPOINTS, Endpoint
 from ..._api.exchange import PRICES
 from ..rules import Complaint, Refusal
 from ..venue import Venue
-from . import hosted
+from . import hosted, page
 from .answers import ErrorText, InvalidRequest, answer_model, answered, asked
 from .bodies import StrictRoute
 from .commands import Command, body_of, carried_out
+from .filling import Perform, performed
 from .schema import model_of
 
 _KEY: Final = APIKeyHeader(name="mizar-api-key", auto_error=False, description="The API key that `mizar paper` prints.")
@@ -38,7 +39,7 @@ _KEY: Final = APIKeyHeader(name="mizar-api-key", auto_error=False, description="
 
 @attrs.frozen
 class _Route:
-    perform: Callable[[Venue, Any, Any], object]
+    perform: Perform
     needs_key: bool = True
     refuses: tuple[int, ...] = ()
     """Statuses beyond 401 for a key, and 413 and 422 for parameters."""
@@ -88,6 +89,7 @@ def create_app(venue: Venue) -> FastAPI:
 
     async def begin() -> None:
         venue.clock.now()  # a replay begins with the first call, also with one that asks for no time
+        venue.settle()
 
     app = FastAPI(
         title="Mizar, the paper venue",
@@ -110,6 +112,7 @@ def create_app(venue: Venue) -> FastAPI:
             _add(app, endpoint, venue, owner)
     for path in {row.path: None for row in ENDPOINTS if row.action is not None}:
         _add_commands(app, path, venue)
+    page.add(app, venue, owner)
     return app
 
 
@@ -158,7 +161,8 @@ def _endpoint(endpoint: Endpoint[Any], route: _Route, venue: Venue, owner: Calla
 
     async def carry_out(ask: BaseModel | None = None, owner: int | None = None) -> Response:
         values = {} if ask is None else dict(ask)
-        return answered(endpoint, route.perform(venue, owner, asked(endpoint, values)), headers)
+        answer = await performed(route.perform, venue, owner, asked(endpoint, values))
+        return answered(endpoint, answer, headers)
 
     # FastAPI reads the signature to learn what the row says.
     parameters = []

@@ -21,9 +21,8 @@ from ..._api.exchange import JSON
 from ..rules import Complaint, Refusal, invalid
 from ..venue import Venue
 from .answers import answered, asked
+from .filling import Perform, performed
 from .schema import model_of
-
-Perform = Callable[[Venue, Any, Any], object]
 
 
 @attrs.frozen(eq=False)
@@ -54,7 +53,7 @@ def carried_out(venue: Venue, commands: dict[str, Command]) -> Callable[..., Cor
             known = ", ".join(sorted(commands))
             raise invalid(("body", "action"), f"It must be one of {known}", "unknown_action")
         ask = asked(command.endpoint, _values(command.model, said))
-        return answered(command.endpoint, command.perform(venue, owner, ask))
+        return answered(command.endpoint, await performed(command.perform, venue, owner, ask))
 
     return carry_out
 

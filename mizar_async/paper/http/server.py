@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ipaddress
 import signal
 import socket
 from collections.abc import AsyncGenerator, Callable, Iterator
@@ -16,7 +17,9 @@ import uvicorn
 from ..._api.checks import Size
 from ...errors import InvalidInput
 from ..feeds import VolumeIn
-from ..venue import SPREAD, Venue
+from ..fills import FEE, SPREAD
+from ..rules import ends
+from ..venue import Venue
 from .app import create_app
 
 if TYPE_CHECKING:
@@ -33,6 +36,9 @@ def in_process(
     speed: float = 1.0,
     seed: int = 0,
     spread: Decimal | float | str = SPREAD,
+    slippage: Decimal | float | str = 0,
+    fee: Decimal | float | str = FEE,
+    delay: Decimal | float | str = 0,
     volume_in: VolumeIn = "base",
     tick_bars: int | None = None,
     volume_bars: Size | None = None,
@@ -50,6 +56,9 @@ def in_process(
         speed=speed,
         seed=seed,
         spread=spread,
+        slippage=slippage,
+        fee=fee,
+        delay=delay,
         volume_in=volume_in,
         tick_bars=tick_bars,
         volume_bars=volume_bars,
@@ -72,12 +81,12 @@ async def serve(venue: Venue, host: str = "127.0.0.1", port: int = 0) -> AsyncGe
         async with serve(venue) as url:
             ...
 
-    Port 0 is a free one. There is no access log, and no signal is touched. Raises `InvalidInput` if the address
-    can't be listened on.
+    Port 0 is a free one; of a host that stands for all addresses, such as 0.0.0.0, the URL is that of this machine.
+    There is no access log, and no signal is touched. An order that waits for its fill when the server ends is refused.
+    Raises `InvalidInput` if the address can't be listened on.
     """
     listening = _bound(host, port)
-    shown = f"[{host}]" if ":" in host else host
-    url = f"http://{shown}:{listening.getsockname()[1]}"
+    url = f"http://{_reached(host, listening)}:{listening.getsockname()[1]}"
     server = _Server(
         uvicorn.Config(
             create_app(venue),
@@ -88,7 +97,8 @@ async def serve(venue: Venue, host: str = "127.0.0.1", port: int = 0) -> AsyncGe
             ws="none",
             proxy_headers=False,
             timeout_graceful_shutdown=_LAST_ANSWERS,
-        )
+        ),
+        venue,
     )
     running = asyncio.create_task(server.serve(sockets=[listening]))
     try:
@@ -123,8 +133,9 @@ def _bound(host: str, port: int) -> socket.socket:
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listening = socket.socket(family, kind, protocol)
-    except OSError as problem:
-        raise InvalidInput(f"{host}:{port} can't be listened on: {problem.strerror}") from None
+    except (OSError, ValueError) as problem:  # the latter of what can't be the name of a host
+        reason = getattr(problem, "strerror", "it is no name of a host")
+        raise InvalidInput(f"{host}:{port} can't be listened on: {reason}") from None
     try:
         # A server that was killed can be started again on its port at once.
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -136,16 +147,37 @@ def _bound(host: str, port: int) -> socket.socket:
     return listening
 
 
+def _reached(host: str, listening: socket.socket) -> str:
+    """The host by which this machine reaches what listens, as an address of the web has it."""
+    if ipaddress.ip_address(listening.getsockname()[0].partition("%")[0]).is_unspecified:
+        host = "::1" if listening.family == socket.AF_INET6 else "127.0.0.1"
+    return f"[{host.replace('%', '%25')}]" if ":" in host else host
+
+
 class _Server(uvicorn.Server):
     """uvicorn within somebody else's loop: it says when it listens, and leaves the process's signals alone."""
 
-    def __init__(self, config: uvicorn.Config) -> None:
+    def __init__(self, config: uvicorn.Config, venue: Venue) -> None:
         super().__init__(config)
+        self._venue = venue
         self._listens = asyncio.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self._listens.set()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        # Delays may last longer than anybody waits for the end, also those of requests that are still coming in.
+        dropping = asyncio.create_task(self._drop_orders())
+        try:
+            await super().shutdown(sockets)
+        finally:
+            dropping.cancel()
+
+    async def _drop_orders(self) -> None:
+        while True:
+            self._venue.pending.drop(ends())
+            await asyncio.sleep(_LAST_ANSWERS / 20)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

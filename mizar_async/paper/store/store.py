@@ -10,7 +10,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from decimal import Decimal
 from os import PathLike
@@ -20,12 +20,17 @@ from typing import Any
 import attrs
 import sqlalchemy as sa
 from sqlalchemy import event
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import StaticPool
 
 from ..._api.trading import ClosedPosition, Position, Strategy, Symbol
+from ...errors import InvalidInput
+from .reading import foreign
+from .rows import Recorded, position_of, recorded_of
 from .tables import (
     ALL,
     CLOSE_ONE,
+    COLUMNS,
     COUNT_KEYS,
     HOSTED,
     KEY_OF_NAME,
@@ -34,10 +39,13 @@ from .tables import (
     OPEN_OF,
     OPEN_ONE,
     POSITION,
-    SCHEMA,
+    RECORDED,
+    RECORDED_CLOSED,
+    RECORDED_OPEN,
     STRATEGIES,
     STRATEGIES_OF,
     STRATEGY,
+    complete,
 )
 
 
@@ -62,6 +70,17 @@ class Store:
 
     def __init__(self, path: str | PathLike[str] | None = None) -> None:
         self.path = None if path is None else Path(path)
+        self._keys: dict[str, tuple[int, bytes]] = {}
+        self._strategies: dict[int, OwnedStrategy] = {}
+        try:
+            self._open()
+        except (DBAPIError, ValueError) as failure:
+            reason = _reason(self.path, failure)
+        else:
+            return
+        raise InvalidInput(f"db={str(self.path)!r} is refused: {reason}")
+
+    def _open(self) -> None:
         url = sa.URL.create("sqlite", database=None if self.path is None else str(self.path))
         # The one connection may be asked from the loops of several threads in turn, which the lock arranges.
         self._engine = sa.create_engine(
@@ -72,12 +91,14 @@ class Store:
         self._connection = self._engine.connect()
         # A venue in memory is often just dropped: what it holds is given back then, and no warning printed.
         self._give_back = weakref.finalize(self, _give_back, self._connection, self._engine)
-        self._keys: dict[str, tuple[int, bytes]] = {}
-        self._strategies: dict[int, OwnedStrategy] = {}
-        with self._transaction() as connection:
-            # Of several processes on a new file, or on one of an older version, one makes what is missing.
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
-            SCHEMA.create_all(connection)
+        try:
+            with self._transaction() as connection:
+                # Of several processes on a new file, or on one of an older version, one makes what is missing.
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+                complete(connection)
+        except BaseException:
+            self._give_back()
+            raise
 
     def close(self) -> None:
         """Give the file back. Everything is stored already."""
@@ -171,6 +192,7 @@ class Store:
         is_long: bool,
         price: Decimal,
         at: int,
+        fee: Decimal,
     ) -> Position:
         """Store an open position, and return it with its number."""
         row = {
@@ -181,6 +203,7 @@ class Store:
             "is_long": is_long,
             "open_price": str(price),
             "open_timestamp": at,
+            "fee": f"{fee:f}",
         }
         with self._transaction() as connection:
             number = _new_id(connection.execute(OPEN_ONE, row))
@@ -189,7 +212,7 @@ class Store:
     def close_open(self, closed: list[ClosedPosition]) -> bool:
         """Store that positions are closed, all of them or, if one is closed already, none. Says whether it was done."""
         rows = [
-            {"its_id": one.position_id, "its_price": str(one.close_price), "its_time": one.close_timestamp}
+            {"its_id": one.position_id, "its_price": str(one.close_price or 0), "its_time": one.close_timestamp}
             for one in closed
         ]
         with self._lock:
@@ -206,17 +229,42 @@ class Store:
             return None
         with self._transaction() as connection:
             row = connection.execute(POSITION, {"position_id": position_id}).first()
-        return None if row is None else OwnedPosition(row[0], _position(row[1:]))
+        return None if row is None else OwnedPosition(row[0], position_of(row[1:]))
 
     def open_positions(self, strategy_id: int) -> list[Position]:
         """The open positions of a strategy, oldest first."""
         with self._transaction() as connection:
-            return [_position(row) for row in connection.execute(OPEN_OF, {"strategy_id": strategy_id})]
+            return [position_of(row) for row in connection.execute(OPEN_OF, {"strategy_id": strategy_id})]
 
     def positions(self) -> list[Position | ClosedPosition]:
         """Every position of every key, oldest first."""
         with self._transaction() as connection:
-            return [_position(row) for row in connection.execute(ALL)]
+            return [position_of(row) for row in connection.execute(ALL)]
+
+    def recorded(self) -> list[Recorded]:
+        """The same, each with its fee and its strategy."""
+        with self._transaction() as connection:
+            return [recorded_of(row) for row in connection.execute(RECORDED)]
+
+    def recorded_open(self, strategy_id: int) -> list[Recorded]:
+        """The open positions of a strategy, oldest first."""
+        with self._transaction() as connection:
+            return [recorded_of(row) for row in connection.execute(RECORDED_OPEN, {"its_strategy": strategy_id})]
+
+    def recorded_closed(self, strategy_id: int, before: tuple[int, int], most: int) -> list[Recorded]:
+        """The latest closed positions of a strategy before a time and an id at that time, newest close first."""
+        asked = {"its_strategy": strategy_id, "its_time": before[0], "its_id": before[1], "most": most}
+        with self._transaction() as connection:
+            return [recorded_of(row) for row in connection.execute(RECORDED_CLOSED, asked)]
+
+
+def _reason(path: Path | None, failure: Exception) -> str:
+    if path is not None and path.is_dir():
+        return "it is a folder: name a file in it"
+    if path is not None and not path.parent.is_dir():
+        return "its folder does not exist: make it first"
+    told = failure.orig if isinstance(failure, DBAPIError) else failure
+    return f"{told}; it must be a new file or that of a paper venue, in a folder that can be written"
 
 
 def _give_back(connection: sa.Connection, engine: sa.Engine) -> None:
@@ -225,9 +273,16 @@ def _give_back(connection: sa.Connection, engine: sa.Engine) -> None:
 
 
 def _durable(connection: sqlite3.Connection, _: object) -> None:
-    connection.execute("PRAGMA journal_mode=WAL")  # memory keeps its own mode
-    connection.execute("PRAGMA synchronous=FULL")
-    connection.execute("PRAGMA foreign_keys=ON")
+    try:
+        found = set(connection.execute(COLUMNS))
+        if found and foreign(found):  # before a byte of it is changed
+            raise ValueError("it is another database")
+        connection.execute("PRAGMA journal_mode=WAL")  # memory keeps its own mode
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("PRAGMA foreign_keys=ON")
+    except BaseException:
+        connection.close()
+        raise
 
 
 def _new_id(result: sa.CursorResult[Any]) -> int:
@@ -237,12 +292,3 @@ def _new_id(result: sa.CursorResult[Any]) -> int:
 def _strategy(row: sa.Row[Any]) -> Strategy:
     symbols = tuple(Symbol(*parts) for parts in row.symbols)
     return Strategy(row.strategy_id, row.name, row.exchange, row.market, symbols, row.creation_timestamp)
-
-
-def _position(row: Sequence[Any]) -> Position | ClosedPosition:
-    number, strategy, base, quote, size, is_long, price, at, close_price, close_at = row
-    if close_at is None:
-        return Position(number, strategy, base, quote, Decimal(size), is_long, Decimal(price), at)
-    return ClosedPosition(
-        number, strategy, base, quote, Decimal(size), is_long, Decimal(price), at, Decimal(close_price), close_at
-    )

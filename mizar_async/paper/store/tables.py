@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import sqlalchemy as sa
 
@@ -43,7 +43,10 @@ POSITIONS = sa.Table(
     sa.Column("open_timestamp", sa.Integer, nullable=False),
     sa.Column("close_price", sa.Text),
     sa.Column("close_timestamp", sa.Integer),
+    # In percent; a file of an older version has none.
+    sa.Column("fee", sa.Text),
 )
+_NEWER: Final = {("positions", "fee")}
 HOSTED = sa.Table(
     "hosted_strategies",
     SCHEMA,
@@ -60,23 +63,74 @@ _OPEN = POSITIONS.c.close_timestamp.is_(None)
 # Open positions are few beside those that were closed: the index holds no others.
 sa.Index("open_positions", POSITIONS.c.strategy_id, POSITIONS.c.position_id, sqlite_where=_OPEN)
 
+# History is read from its end, a page at a time.
+_CLOSED = POSITIONS.c.close_timestamp.is_not(None)
+_LATEST_FIRST = (POSITIONS.c.close_timestamp.desc(), POSITIONS.c.position_id.desc())
+sa.Index(
+    "closed_positions",
+    POSITIONS.c.strategy_id,
+    POSITIONS.c.close_timestamp,
+    POSITIONS.c.position_id,
+    sqlite_where=_CLOSED,
+)
+
+OLDEST: Final = {(table.name, column.name) for table in (KEYS, STRATEGIES, POSITIONS) for column in table.c} - _NEWER
+"""The columns that every file of a venue has, whichever version made it."""
+
+COLUMNS: Final = (
+    "SELECT tables.name, columns.name FROM sqlite_master AS tables, pragma_table_info(tables.name) AS columns"
+)
+
+
+def complete(connection: sa.Connection) -> None:
+    """Make what is missing, of a new file or of one of an older version."""
+    SCHEMA.create_all(connection)
+    found = {tuple(row) for row in connection.exec_driver_sql(COLUMNS)}
+    for table, column in _NEWER - found:
+        connection.exec_driver_sql(f"ALTER TABLE {table} ADD COLUMN {column} TEXT")
+    for index in POSITIONS.indexes:
+        index.create(connection, checkfirst=True)
+
+
 # Statements are built once: SQLAlchemy takes longer to build one than SQLite to carry it out.
 KEY_OF_NAME = sa.select(KEYS.c.owner, KEYS.c.hash).where(KEYS.c.name == sa.bindparam("name"))
 STRATEGY = sa.select(STRATEGIES).where(STRATEGIES.c.strategy_id == sa.bindparam("strategy_id"))
 STRATEGIES_OF = (
     sa.select(STRATEGIES).where(STRATEGIES.c.owner == sa.bindparam("owner")).order_by(STRATEGIES.c.strategy_id)
 )
+_AS_ANSWERED = [column for column in POSITIONS.c if column.name != "fee"]
 POSITION = (
-    sa.select(STRATEGIES.c.owner, POSITIONS)
+    sa.select(STRATEGIES.c.owner, *_AS_ANSWERED)
     .join_from(POSITIONS, STRATEGIES)
     .where(POSITIONS.c.position_id == sa.bindparam("position_id"))
 )
 OPEN_OF = (
-    sa.select(POSITIONS)
+    sa.select(*_AS_ANSWERED)
     .where(POSITIONS.c.strategy_id == sa.bindparam("strategy_id"), _OPEN)
     .order_by(POSITIONS.c.position_id)
 )
-ALL = sa.select(POSITIONS).order_by(POSITIONS.c.position_id)
+ALL = sa.select(*_AS_ANSWERED).order_by(POSITIONS.c.position_id)
+
+
+def _recorded(fee: sa.ColumnElement[Any]) -> sa.Select[Any]:
+    told = (*_AS_ANSWERED, fee, STRATEGIES.c.name, STRATEGIES.c.owner)
+    return sa.select(*told).join_from(POSITIONS, STRATEGIES)
+
+
+_OF_STRATEGY = _recorded(POSITIONS.c.fee).where(POSITIONS.c.strategy_id == sa.bindparam("its_strategy"))
+RECORDED = _recorded(POSITIONS.c.fee).order_by(POSITIONS.c.position_id)
+RECORDED_BEFORE_FEES = _recorded(sa.null()).order_by(POSITIONS.c.position_id)
+"""The same of a file without the column."""
+RECORDED_OPEN = _OF_STRATEGY.where(_OPEN).order_by(POSITIONS.c.position_id)
+RECORDED_CLOSED = (
+    _OF_STRATEGY.where(
+        _CLOSED,
+        sa.tuple_(POSITIONS.c.close_timestamp, POSITIONS.c.position_id)
+        < sa.tuple_(sa.bindparam("its_time"), sa.bindparam("its_id")),
+    )
+    .order_by(*_LATEST_FIRST)
+    .limit(sa.bindparam("most"))
+)
 OPEN_ONE = POSITIONS.insert().inline()
 # The condition is what makes one of several closes win, whichever process they come through.
 CLOSE_ONE = (

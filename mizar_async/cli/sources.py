@@ -1,0 +1,259 @@
+"""Where a history of positions comes from: a CSV file, JSON, the file of a paper venue, or a venue that runs.
+
+Mizar's own API has no call that lists closed positions: there it comes from a file that a program or a command wrote.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from .exits import NO_KEY, NOT_DONE, NOT_REACHABLE, WRONG_INPUT, Failure
+from .session import Session
+
+if TYPE_CHECKING:
+    from .. import Position
+
+_SQLITE: Final = b"SQLite format 3\0"
+_SHOWN: Final = 20
+_LARGEST: Final = 2**30
+_NEEDED: Final = {"position_id", "size", "open_price", "open_timestamp"}
+_LISTS: Final = ("closed_positions", "open_positions", "closed", "open", "positions")
+
+
+@dataclasses.dataclass(frozen=True)
+class History:
+    """Positions, and what is known of their fees."""
+
+    name: str
+    positions: list[Position]
+    fees: dict[int, Decimal]
+    """Percent of each fill, by the id of a position; those that no source told are not there."""
+
+    def of_strategy(self, strategy_id: int | None) -> History:
+        """Those of one strategy."""
+        if strategy_id is None:
+            return self
+        found = [position for position in self.positions if position.strategy_id == strategy_id]
+        return dataclasses.replace(self, positions=found)
+
+
+def read(source: str) -> History:
+    """The history in a file, or on stdin for `-`; `Failure`, which names the lines, if it can't be read."""
+    name = "stdin" if source == "-" else source
+    try:
+        content = sys.stdin.buffer.read(_LARGEST) if source == "-" else _content(Path(source))
+    except OSError as problem:
+        raise Failure(f"{name} can't be read: {problem.strerror}", WRONG_INPUT) from None
+    if content is None:
+        return _of_venue(source)
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as fault:
+        line = content.count(b"\n", 0, fault.start) + 1
+        raise Failure(f"{name}, line {line}: it is no UTF-8 text", WRONG_INPUT) from None
+    found = _Reading(name)
+    found.take(_json(text, name) if text.lstrip()[:1] in {"{", "["} else _csv(text, name))
+    return found.history()
+
+
+async def read_running(session: Session, strategy_id: int) -> History:
+    """The history of a strategy of a paper venue that runs: what is open, and what is closed."""
+    import httpx
+
+    host = session.address.url.partition("/api/v1")[0]
+    headers = {"mizar-api-key": session.source.key}
+    pages: list[dict[str, Any]] = []
+    try:
+        # No proxy of the environment, which would see the key, and no other host that an answer names.
+        async with httpx.AsyncClient(base_url=host, headers=headers, trust_env=False, timeout=30) as http:
+            # What is open first: what is closed in between is in both, and is taken as closed.
+            pages.append(_page(await http.get("/page/open", params={"strategy_id": strategy_id}), session))
+            before: str | None = ""
+            while before is not None:
+                ask = {"strategy_id": strategy_id} | ({"before": before} if before else {})
+                pages.append(_page(await http.get("/page/closed", params=ask), session))
+                before = pages[-1].get("before")
+    except httpx.HTTPError as failure:
+        reason = str(failure) or type(failure).__name__
+        raise Failure(f"{session.place}: no answer ({reason})", NOT_REACHABLE) from None
+    found = _Reading(f"{session.place}: strategy {strategy_id}")
+    found.take((None, record) for page in pages for record in page.get("open", []) + page.get("closed", []))
+    return found.history()
+
+
+def _page(answer: Any, session: Session) -> dict[str, Any]:
+    if answer.status_code == 401:
+        raise Failure(f"{session.place}: the key is refused", NO_KEY)
+    try:
+        said = json.loads(answer.content, parse_float=Decimal)
+    except ValueError:
+        said = None
+    if answer.status_code == 404 and isinstance(said, dict) and said.get("detail") == "Strategy not found":
+        raise Failure(f"{session.place}: this key has no such strategy: `mizar strategies list`", NOT_DONE)
+    if answer.status_code != 200 or not isinstance(said, dict):
+        raise Failure(
+            f"{session.place} gives no history (status {answer.status_code}): only a paper venue does, since Mizar's "
+            "API has no call that lists closed positions. Name a file that your program or a command wrote",
+            NOT_DONE,
+        )
+    return said
+
+
+def _content(path: Path) -> bytes | None:
+    """What is in a file; None for the file of a venue."""
+    with path.open("rb") as opened:
+        begin = opened.read(len(_SQLITE))
+        return None if begin == _SQLITE else begin + opened.read(_LARGEST)
+
+
+def _of_venue(source: str) -> History:
+    from ..paper import read_positions
+
+    recorded = read_positions(source)
+    fees = {one.position.position_id: one.fee for one in recorded}
+    return History(source, [one.position for one in recorded], fees)
+
+
+class _Reading:
+    """Records made to positions, and what is wrong with them."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._positions: list[Position] = []
+        self._fees: dict[int, Decimal] = {}
+        self._faults: list[str] = []
+
+    def take(self, records: Iterable[tuple[int | None, dict[str, Any]]]) -> None:
+        """Make positions of what was read."""
+        for line, record in records:
+            try:
+                position = _position(record)
+                fee = _number(record, "fee")
+            except ValueError as fault:
+                self._faults.append(f"{self._name}, line {line}: {fault}" if line else f"{self._name}: {fault}")
+                continue
+            self._positions.append(position)
+            if fee is not None:
+                self._fees[position.position_id] = fee
+
+    def history(self) -> History:
+        """What came of it; `Failure` if anything was wrong."""
+        if self._faults:
+            more = len(self._faults) - _SHOWN
+            shown = [*self._faults[:_SHOWN], *([f"and {more} more"] if more > 0 else [])]
+            raise Failure("\n".join(shown), WRONG_INPUT)
+        return History(self._name, self._positions, self._fees)
+
+
+def _csv(text: str, name: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    lines = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+    try:
+        lines.fieldnames = [column.strip().lower() for column in lines.fieldnames or []]
+        _check_columns(set(lines.fieldnames))
+        for record in lines:
+            yield lines.line_num, {column: value for column, value in record.items() if value not in {None, ""}}
+    except csv.Error as fault:
+        raise Failure(f"{name}, line {max(1, lines.line_num)}: {fault}", WRONG_INPUT) from None
+
+
+def _check_columns(columns: set[str]) -> None:
+    pair = columns & {"pair", "symbol"} or {"base_asset", "quote_asset"} <= columns
+    if not (columns >= _NEEDED and pair and columns & {"side", "is_long"}):
+        told = "close_price, close_timestamp and maybe strategy_id, fee"
+        raise csv.Error(f"the columns must be {', '.join(sorted(_NEEDED))}, pair, side, {told}")
+
+
+def _json(text: str, name: str) -> Iterator[tuple[int | None, dict[str, Any]]]:
+    """The records of one document, or of a line each."""
+    try:
+        yield from ((None, record) for record in _records(json.loads(text, parse_float=Decimal)))
+    except ValueError:
+        for line, written in enumerate(text.splitlines(), 1):
+            try:
+                found = _records(json.loads(written, parse_float=Decimal)) if written.strip() else []
+            except ValueError as fault:
+                raise Failure(f"{name}, line {line}: it is no JSON ({fault})", WRONG_INPUT) from None
+            yield from ((line, record) for record in found)
+
+
+def _records(said: Any) -> list[dict[str, Any]]:
+    """The positions in a document: a list, an answer of the API, one position, or what a command told of one."""
+    if isinstance(said, list):
+        return [record for item in said for record in _records(item)]
+    if not isinstance(said, dict):
+        raise ValueError("it must be an object")
+    if "outcome" in said and "position" in said:
+        return [] if said["position"] is None else _records(said["position"])
+    lists = [said[name] for name in _LISTS if isinstance(said.get(name), list)]
+    return [record for each in lists for record in _records(each)] if lists else [said]
+
+
+def _position(record: dict[str, Any]) -> Position:
+    from .. import ClosedPosition, Position, Symbol
+
+    if "pair" in record or "symbol" in record:
+        symbol = Symbol.of(str(record.get("pair") or record.get("symbol")))
+        base, quote = symbol.base_asset, symbol.quote_asset
+    else:
+        base, quote = _text(record, "base_asset"), _text(record, "quote_asset")
+    size = _number(record, "size")
+    if size is None:
+        raise ValueError("size is missing")
+    number = _whole(record, "position_id")
+    if number is None:
+        raise ValueError("position_id is missing")
+    opened = (
+        *(number, _whole(record, "strategy_id"), base, quote, size, _is_long(record)),
+        *(_number(record, "open_price"), _whole(record, "open_timestamp")),
+    )
+    if "close_price" in record or "close_timestamp" in record:
+        return ClosedPosition(*opened, _number(record, "close_price"), _whole(record, "close_timestamp"))
+    return Position(*opened)
+
+
+def _text(record: dict[str, Any], name: str) -> str:
+    value = record.get(name)
+    if not isinstance(value, str) or not value:
+        raise ValueError(f"{name}={value!r} is refused: it must be text such as BTC")
+    return value
+
+
+def _is_long(record: dict[str, Any]) -> bool:
+    value = record.get("is_long", record.get("side"))
+    known = {"true": True, "long": True, "1": True, "false": False, "short": False, "0": False}
+    found = value if isinstance(value, bool) else known.get(str(value).lower())
+    if found is None:
+        raise ValueError(f"the side is {value!r}: it must be is_long (true or false) or side (long or short)")
+    return found
+
+
+def _whole(record: dict[str, Any], name: str) -> int | None:
+    value = record.get(name)
+    if value is None:
+        return None
+    text = str(value)
+    if isinstance(value, (bool, float)) or not text.isascii() or not text.lstrip("-").isdigit() or len(text) > 19:
+        raise ValueError(f"{name}={text[:80]!r} is refused: it must be a whole number")
+    return int(text)
+
+
+def _number(record: dict[str, Any], name: str) -> Decimal | None:
+    value = record.get(name)
+    if value is None:
+        return None
+    try:
+        text = str(value)
+        number = Decimal(text if text.isascii() and "_" not in text and not isinstance(value, bool) else "-")
+    except ArithmeticError:
+        raise ValueError(f"{name}={str(value)[:80]!r} is refused: it must be a number") from None
+    if not number.is_finite():
+        raise ValueError(f"{name}={str(value)[:80]!r} is refused: it must be a finite number")
+    return number
