@@ -187,6 +187,8 @@ def _profit(look: _Look, position: Position) -> Decimal | None:
     if price is None or position.open_price is None:
         return None
     gain = (price / position.open_price - 1) * 100 * position.size
+    if not math.isfinite(float(gain)):  # of a size that is none, as answers may have it
+        return None
     return gain if position.is_long else -gain
 
 
