@@ -156,6 +156,7 @@ ORDER = [
     "cli.orders",
     "cli.bulk",
     "cli.positions",
+    "cli.looks",
     "cli.watch",
     "cli.market",
     "cli.sources",

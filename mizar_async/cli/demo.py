@@ -11,7 +11,7 @@ import anyio
 
 from .. import AsyncMizar, BulkResult, ClosedPosition, MizarError, OpenPosition, Position, Strategy
 from .exits import DONE, NOT_DONE
-from .output import Cell, Table, coloured, fitted, price_text, side_text, trimmed
+from .output import Cell, Table, coloured, fitted, price_text, profit, side_text, trimmed
 from .session import Session
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ async def stop(mizar: AsyncMizar, strategy: Strategy) -> None:
 def open_table(venue: Venue, positions: Sequence[Position]) -> Table:
     """The open positions at the venue's prices now."""
     prices = {symbol: venue.price(symbol) for symbol in {position.symbol for position in positions}}
-    gains = [profit(position, prices[position.symbol]) for position in positions]
+    gains = [profit(position, prices[position.symbol]) for position in positions if position.open_price]
     rows: list[list[Cell]] = [
         [*cells_of(position), price_text(prices[position.symbol]), coloured(gain)]
         for position, gain in zip(positions[:SHOWN], gains, strict=False)
@@ -150,14 +150,6 @@ def cells_of(position: Position) -> list[str]:
     opened = f"{position.opened_at:%H:%M:%S}" if position.opened_at else "unknown"
     side, price = side_text(position.is_long), price_text(position.open_price)
     return [str(position.position_id), position.symbol, side, trimmed(position.size), opened, price]
-
-
-def profit(position: Position, price: Decimal) -> Decimal:
-    """What a position has gained at a price, in percent of what followers allow: return times size, before fees."""
-    if position.open_price is None:
-        return Decimal(0)
-    gain = (price / position.open_price - 1) * 100 * position.size
-    return gain if position.is_long else -gain
 
 
 def result(venue: Venue) -> str:

@@ -17,7 +17,11 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
 if TYPE_CHECKING:
+    from decimal import Decimal
+
     from rich.console import Console, RenderableType
+
+    from .. import Position
 
 Cell = str | tuple[str, str]
 """A text, or a text and the style in which a terminal shows it."""
@@ -244,6 +248,13 @@ def coloured(number: Any, decimals: int = 3) -> tuple[str, str]:
     if not text.strip("+-0.,"):
         return text.lstrip("+-"), ""
     return text, "green" if number > 0 else "red"
+
+
+def profit(position: Position, price: Decimal) -> Decimal:
+    """What a position has gained at a price, in percent of what followers allow: return times size, before fees."""
+    assert position.open_price is not None
+    gain = (price / position.open_price - 1) * 100 * position.size
+    return gain if position.is_long else -gain
 
 
 def side_text(is_long: bool) -> str:

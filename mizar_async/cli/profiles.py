@@ -12,8 +12,6 @@ import json
 import os
 import re
 import sys
-import tempfile
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -80,6 +78,8 @@ def known_names() -> list[str]:
 
 def read() -> Profiles:
     """The profiles as they are kept; `Failure` for a file that can't be read."""
+    import tomllib
+
     try:
         said = tomllib.loads(file().read_text(encoding="utf-8"))
         found = {name: _profile(name, entry) for name, entry in said.get("profiles", {}).items()}
@@ -141,6 +141,8 @@ def _alone() -> Iterator[None]:
 
 def replace(path: Path, text: str) -> None:
     """Write a file that its owner alone can read, whole or not at all."""
+    import tempfile
+
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         number, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # 0600 from the beginning

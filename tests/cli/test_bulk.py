@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from mizar_async.cli import bulk, positions
+from mizar_async.cli import bulk, journal, positions
+from mizar_async.cli.output import Output
 
 from ..scenarios.faulty_proxy import Fault
 from .conftest import Scene, at_a_terminal, posix, rows, running, told, told_by, told_here, until
@@ -40,7 +41,9 @@ async def opened(file: Path, *more: str) -> tuple[int | None, list[str], str]:
     return found.code, outcomes(found.out), found.err
 
 
-async def test_a_file_is_opened_once_however_often_it_is_given(scene: Scene, file: Path, tmp_path: Path) -> None:
+async def test_a_file_is_opened_once_however_often_it_is_given(
+    scene: Scene, file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     file.write_text('Note,strategy_id,pair,side,size\n"a ""b""\nc",1,BTC/USDT,long,1e-5\n,1,ETHUSDT,short,1\n')
     left = tmp_path / "left.csv"
     first = await told("positions", "open", "--from", str(file), "--yes", "--not-done", str(left))
@@ -58,6 +61,8 @@ async def test_a_file_is_opened_once_however_often_it_is_given(scene: Scene, fil
         assert row["timestamp"] == str(position.open_timestamp)
     assert left.read_text() == "Note,strategy_id,pair,side,size\n"
     assert [line.split(": ")[-1] for line in first.err.splitlines()] == [f"journal {file}.journal", "2 done"]
+    kept = await told_here(journal.journal, capsys, out=Output(as_json=True), file=Path(f"{file}.journal"))
+    assert [entry["end"] for entry in kept.json] == ["open", "open"]
     # Again, as it stands, and with rows added before and behind it; and in another file with the same journal.
     code, found, err = await opened(file, "--quiet")
     assert (code, found, err) == (0, ["repeated", "repeated"], "")
@@ -234,7 +239,7 @@ async def test_a_reader_that_goes_stops_the_rest_and_is_told_on_stderr_what_was_
     reading, writing = os.pipe()
     os.close(reading)
     try:
-        found = await told("positions", "open", "--from", str(file), "--yes", "--journal", "j", stdout=writing)
+        found = await told("positions", "open", "--from", str(file), "--yes", "--journal", f"{file}.2", stdout=writing)
     finally:
         os.close(writing)
     assert found.code == 141

@@ -353,9 +353,11 @@ async def _is_reading(process: asyncio.subprocess.Process) -> None:
     await until(lambda: "pipe" in place.read_text() or "unix_stream" in place.read_text())
 
 
-async def test_ctrl_c_while_it_still_loads_is_130_and_no_traceback(tmp_path: Path) -> None:
-    (tmp_path / "typer.py").write_text("raise KeyboardInterrupt")
-    found = await told("strategies", "list", env={"PYTHONPATH": f"{tmp_path}{os.pathsep}{os.environ['PYTHONPATH']}"})
+@posix
+@pytest.mark.parametrize("module", ["typer", "anyio"])
+async def test_ctrl_c_while_it_still_loads_is_130_and_no_traceback(tmp_path: Path, module: str) -> None:
+    (tmp_path / f"{module}.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\nimport time")
+    found = await told("profiles", env={"PYTHONPATH": f"{tmp_path}{os.pathsep}{os.environ['PYTHONPATH']}"})
     assert found == Told(130, "", "")
 
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from mizar_async.cli import market, positions, strategies, watch
+from mizar_async.cli import market, positions, strategies
 from mizar_async.cli.exits import DONE
+from mizar_async.cli.looks import Looks
 from mizar_async.cli.output import Output
 from mizar_async.cli.session import Session
 
@@ -26,6 +27,7 @@ POSITION = {
     "open_price": "100",
     "open_timestamp": 1,
 }
+STRATEGY = {"strategy_id": 1, "name": "n", "description": "", "exchange": "binance", "symbols": [], "market": "SPOT"}
 CLOSED = POSITION | {"close_price": "110", "close_timestamp": 2}
 BAR = dict.fromkeys(("open", "high", "low", "close", "base_asset_volume", "quote_asset_volume"), "1")
 
@@ -37,15 +39,34 @@ def json_of(document: object) -> bytes:
 async def one_look(session: Session, strategy_id: int) -> int:
     """`mizar watch`, once."""
     async with session.client() as mizar:
-        looks = watch._Looks(session, mizar, strategy_id)
+        looks = Looks(session, mizar, strategy_id)
         with looks.shown() as show:
             show(await looks.next())
     return DONE
 
 
-@pytest.mark.parametrize("name", ["open_price", "close_price", "size", "open_timestamp", "close_timestamp", "price"])
+LIST, CLOSE = (positions.list_positions, {"strategy_id": 1}), (positions.close_positions, {"position_ids": [1]})
+LOOK, STRATEGIES = (one_look, {"strategy_id": 1}), (strategies.list_strategies, {})
+BARS = (market.bars, {"pair": "BTCUSDT", "step": "1min", "start": "1970-01-01"})
+
+
+@pytest.mark.parametrize(
+    ("name", "commands"),
+    [
+        ("open_price", [LIST, CLOSE, LOOK]),
+        ("size", [LIST, CLOSE, LOOK]),
+        ("open_timestamp", [LIST, LOOK]),
+        ("close_price", [CLOSE]),
+        ("close_timestamp", [CLOSE]),
+        ("price", [LOOK, BARS]),
+        ("creation_timestamp", [STRATEGIES]),
+    ],
+)
 async def test_odd_numbers_end_no_command(
-    name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    name: str,
+    commands: list[tuple[Any, dict[str, Any]]],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     now = 10 * 60_000
     documents: dict[str, Any] = {}
@@ -68,13 +89,7 @@ async def test_odd_numbers_end_no_command(
                 },
             }
             for out in (Output(), Output(as_json=True), Output(as_csv=True)):
-                for command, values in [
-                    (positions.list_positions, {"strategy_id": 1}),
-                    (positions.close_positions, {"position_ids": [1]}),
-                    (one_look, {"strategy_id": 1}),
-                    (strategies.list_strategies, {}),
-                    (market.bars, {"pair": "BTCUSDT", "step": "1min", "start": "1970-01-01"}),
-                ]:
+                for command, values in commands:
                     found = await told_here(command, capsys, out=out, **values)
                     assert found.code in {0, 1, 3, 5}, (value, found)
                     assert found.out or found.err
