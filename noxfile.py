@@ -81,6 +81,13 @@ def figures(session: nox.Session) -> None:
 
 
 @nox.session
+def pictures(session: nox.Session) -> None:
+    """Draw the pictures of the command line in docs/ anew."""
+    session.install("-e", ".[paper,speed]")
+    session.run("python", ".ci/pictures.py")
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """The benchmarks: ratios, taken side by side in one run."""
     session.install(".[paper,speed,frames]", *group("bench"))

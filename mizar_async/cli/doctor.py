@@ -12,7 +12,7 @@ import typer
 
 from .commands import command
 from .exits import DONE, NOT_DONE, Failure, code_of
-from .output import Cell, Table
+from .output import Cell, Table, counted
 from .session import Session
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ async def _asked(mizar: AsyncMizar) -> list[_Point]:
     except MizarError as failure:
         to_do = "`mizar login` with a key of this server"
         return [*found, _Point("key accepted", str(failure), to_do, code_of(failure))]
-    return [*found, _Point("key accepted", f"yes, {len(strategies)} strategies")]
+    return [*found, _Point("key accepted", f"yes, {counted(len(strategies), 'strategy', 'strategies')}")]
 
 
 def _clock(difference: int, took: float) -> _Point:
@@ -112,17 +112,18 @@ def _uvloop() -> _Point:
 
 
 def _settings() -> _Point:
-    from .profiles import file, read
+    from .profiles import file, read, shown
 
     try:
         profiles = read()
     except Failure as failure:
         return _Point("settings", str(file()), str(failure), failure.code)
     if not file().exists():
-        return _Point("settings", f"{file()} is not there: no profiles")
+        return _Point("settings", f"{shown(file())} is not there: no profiles")
     rights = file().stat().st_mode & 0o777
-    to_do = f"chmod 600 {file()}" if os.name == "posix" and rights & 0o022 else ""
-    found = f"{file()} ({rights:03o}), {len(profiles.by_name)} profiles, default {profiles.default or 'none'}"
+    to_do = f"chmod 600 {shown(file())}" if os.name == "posix" and rights & 0o022 else ""
+    count = counted(len(profiles.by_name), "profile")
+    found = f"{shown(file())} ({rights:03o}), {count}, default {profiles.default or 'none'}"
     return _Point("settings", found, to_do, NOT_DONE if to_do else DONE)
 
 
@@ -145,7 +146,9 @@ def _proxy(session: Session) -> _Point:
 
 
 def _table(title: str, points: Sequence[_Point]) -> Table:
-    rows: list[list[Cell]] = [
-        [one.what, ("ok", "green") if not one.to_do else ("LOOK", "bold red"), one.found, one.to_do] for one in points
-    ]
-    return Table(title, ["check", "", "found", "what to do"], rows)
+    rows: list[list[Cell]] = []
+    for one in points:
+        rows.append([one.what, ("LOOK", "bold red") if one.to_do else ("ok", "green"), one.found])
+        if one.to_do:
+            rows.append(["", "", one.to_do])
+    return Table(title, ["check", "", "found"], rows)

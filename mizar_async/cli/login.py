@@ -5,14 +5,14 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import sys
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import typer
 
 from .commands import by_itself, command, group
 from .exits import DONE, NOT_DONE, WRONG_INPUT, Failure
-from .output import Table
-from .profiles import Profile, changed, check_name, file, read
+from .output import Table, counted
+from .profiles import Profile, changed, check_name, file, read, shown
 from .session import Session, ended_by_signals, typed_line
 
 _LONGEST_KEY: Final = 4096
@@ -57,8 +57,9 @@ async def login(
         is_default = profiles.default == name
     place = "the keyring" if profile.keyring else str(keys.file())
     used = "the default profile" if is_default else f"used with --profile {name}"
+    strategies = counted(count, "strategy", "strategies")
     session.out.note(
-        f"{address.environment} {address.host}: the key is accepted ({count} strategies) and lies in {place}; {used}"
+        f"{address.environment} {address.host}: the key is accepted ({strategies}) and lies in {place}; {used}"
     )
     return DONE
 
@@ -111,7 +112,7 @@ async def list_profiles(session: Session) -> int:
     from . import keys
 
     found = read()
-    records = []
+    records: list[dict[str, Any]] = []
     for name, profile in sorted(found.by_name.items()):
         place: tuple[str, str] = "refused", profile.url
         with contextlib.suppress(InvalidInput):
@@ -126,15 +127,22 @@ async def list_profiles(session: Session) -> int:
                 "default": name == found.default,
             }
         )
+
+    def lies(key: str) -> str:
+        return key if key == "keyring" else shown(keys.file())
+
     columns = ["profile", "environment", "host", "key", "default"]
     session.out.records(
         "profiles",
         records,
         columns,
         lambda: Table(
-            f"Profiles in {file()}",
+            f"Profiles in {shown(file())}",
             columns,
-            [[*map(str, list(one.values())[:4]), "default" if one["default"] else ""] for one in records],
+            [
+                [one["profile"], one["environment"], one["host"], lies(one["key"]), "default" if one["default"] else ""]
+                for one in records
+            ],
             "" if records else "none yet: `mizar login` makes one",
         ),
     )

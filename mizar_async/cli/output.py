@@ -257,5 +257,10 @@ def profit(position: Position, price: Decimal) -> Decimal:
     return gain if position.is_long else -gain
 
 
+def counted(number: int, one: str, many: str = "") -> str:
+    """A number and its noun."""
+    return f"{number:,} {one if number == 1 else many or f'{one}s'}"
+
+
 def side_text(is_long: bool) -> str:
     return "long" if is_long else "short"

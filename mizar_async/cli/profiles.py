@@ -68,6 +68,13 @@ def file() -> Path:
     return folder() / "profiles.toml"
 
 
+def shown(path: Path) -> str:
+    """A path as people write it: below the home of whoever asks, with a tilde."""
+    with contextlib.suppress(RuntimeError, ValueError):
+        return f"~/{path.relative_to(Path.home())}"
+    return str(path)
+
+
 def known_names() -> list[str]:
     """The names of all profiles, as far as they can be read."""
     try:

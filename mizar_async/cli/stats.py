@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import sys
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,7 +10,7 @@ import typer
 
 from .commands import command
 from .exits import DONE, NOT_DONE, WRONG_INPUT, Failure
-from .output import Table, coloured, side_text, trimmed
+from .output import Table, coloured, counted, side_text, trimmed
 from .positions import decimal, open_table
 from .session import Session
 
@@ -58,14 +56,12 @@ async def stats(
     if session.out.as_json:
         session.out.document({"source": history.name, **figures.to_dict()})
     elif session.out.as_csv:
-        rows = csv.writer(sys.stdout, lineterminator="\n")
-        rows.writerow(["figure", "value"])
-        rows.writerows(
-            [name, value] for name, value in figures.to_dict().items() if not isinstance(value, (list, dict))
-        )
-        sys.stdout.flush()
+        told = {name: value for name, value in figures.to_dict().items() if not isinstance(value, (list, dict))}
+        session.out.rows([("figure", "value"), *(told | {"unpriced": len(figures.unpriced)}).items()])
     else:
-        session.out.tables(_tables(history.name, figures, is_known=fee is not None or bool(history.fees)))
+        known = history.fees.keys() if fee is None else {one.position_id for one in history.positions}
+        without_fee = len({one.position_id for one in history.positions} - known)
+        session.out.tables(_tables(history.name, figures, without_fee))
     return DONE
 
 
@@ -85,13 +81,24 @@ def _fee_of(history: History, fee: Decimal | None) -> Any:
     return lambda position: history.fees.get(position.position_id, Decimal(0))
 
 
-def _tables(name: str, figures: Performance, *, is_known: bool) -> list[Table]:
-    unpriced = (
-        f"{len(figures.unpriced)} positions with an unknown price or time are in no gain. " if figures.unpriced else ""
-    )
-    fees = "Fees are subtracted." if is_known else "No fees are subtracted: --fee 0.1 subtracts 0.1 % of each fill."
+def _left_out(figures: Performance, without_fee: int) -> str:
+    """What the figures do not have in them."""
+    unpriced, told = len(figures.unpriced), []
+    if unpriced:
+        are = "is" if unpriced == 1 else "are"
+        told.append(f"{counted(unpriced, 'position')} with an unknown price or time {are} in no gain.")
+    if without_fee == figures.trades:
+        told.append("No fees are subtracted: --fee 0.1 subtracts 0.1 % of each fill.")
+    elif without_fee:
+        told.append(f"Of {counted(without_fee, 'position')} no fee is known, and none is subtracted: see --fee.")
+    else:
+        told.append("Fees are subtracted.")
+    return " ".join(told)
+
+
+def _tables(name: str, figures: Performance, without_fee: int) -> list[Table]:
     return [
-        Table(f"{name}: {_span(figures)}", ["figure", "value>", ""], _rows(figures), f"{unpriced}{fees}"),
+        Table(f"{name}: {_span(figures)}", ["figure", "value>", ""], _rows(figures), _left_out(figures, without_fee)),
         _parts(
             "Months (UTC)",
             "month",
@@ -122,10 +129,9 @@ def _rows(figures: Performance) -> list[list[Any]]:
 
 def _span(figures: Performance) -> str:
     if figures.first_opened is None or figures.until is None:
-        return f"{figures.trades:,} trades"
+        return counted(figures.trades, "trade")
     first, last = (datetime.fromtimestamp(at / 1000, UTC).date() for at in (figures.first_opened, figures.until))
-    days = "day" if figures.days == 1 else "days"
-    return f"{figures.trades:,} trades, {figures.side}, {first} to {last} ({figures.days:,} {days})"
+    return f"{counted(figures.trades, 'trade')}, {figures.side}, {first} to {last} ({counted(figures.days, 'day')})"
 
 
 def _of_parts(parts: dict[str, Performance]) -> list[tuple[str, Decimal, Decimal | None, int]]:
