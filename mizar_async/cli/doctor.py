@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import platform
+import shlex
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
@@ -121,7 +122,7 @@ def _settings() -> _Point:
     if not file().exists():
         return _Point("settings", f"{shown(file())} is not there: no profiles")
     rights = file().stat().st_mode & 0o777
-    to_do = f"chmod 600 {shown(file())}" if os.name == "posix" and rights & 0o022 else ""
+    to_do = f"chmod 600 {shlex.quote(str(file()))}" if os.name == "posix" and rights & 0o022 else ""
     count = counted(len(profiles.by_name), "profile")
     found = f"{shown(file())} ({rights:03o}), {count}, default {profiles.default or 'none'}"
     return _Point("settings", found, to_do, NOT_DONE if to_do else DONE)

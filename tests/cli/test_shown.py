@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shlex
 import signal
 from decimal import Decimal
 from pathlib import Path
@@ -15,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mizar_async import InvalidInput, NotFlat, NotSent, OutcomeUnknown, Refused, Unavailable, WrongKey
-from mizar_async.cli import doctor, positions
+from mizar_async.cli import doctor, positions, profiles
 from mizar_async.cli.exits import code_of, code_of_all
 from mizar_async.cli.output import Output, Table, coloured, printable, rendered, trimmed
 from mizar_async.errors import AnswerUnreadable, JournalInUse, MizarError, RateLimited
@@ -222,7 +223,7 @@ async def test_doctor_says_of_each_point_whether_it_is_well_and_what_to_do(
     if os.name == "posix":
         (settings / "profiles.toml").chmod(0o666)
         code, points = await checked()
-        assert (code, points["settings"]["to_do"]) == (1, f"chmod 600 {settings / 'profiles.toml'}")
+        assert (code, points["settings"]["to_do"]) == (1, f"chmod 600 {shlex.quote(str(profiles.file()))}")
     (settings / "profiles.toml").chmod(0o600)
     table = await told_here(doctor.doctor, capsys)
     assert table.out.startswith("mizar doctor\n")
