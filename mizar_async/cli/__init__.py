@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import signal
 import sys
 
 try:
@@ -18,6 +19,8 @@ __all__ = ["main"]
 
 def main() -> None:
     """Run the command line."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, lambda *_: os._exit(130))  # until a command has handlers: nothing was sent yet
     for name in ("stdin", "stdout", "stderr"):
         if getattr(sys, name) is None:  # it is closed; its number would be given to a connection
             setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), "r" if name == "stdin" else "w"))

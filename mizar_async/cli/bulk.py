@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from .exits import CLOSED_PIPE, NOT_DONE, NOT_REACHABLE, UNKNOWN, WRONG_INPUT, Failure, code_of_all
 from .orders import Row, Rows, body_of, read_closes, read_opens
+from .output import json_text
 from .profiles import replace
 from .session import Session, ended_by_signals
 
@@ -207,10 +208,8 @@ def _told(outcome: Outcome[Any, Any]) -> list[str]:
 
 
 def _document(row: Row[Any], outcome: Outcome[Any, Any]) -> str:
-    import json
-
     position, error = outcome.position, outcome.error
-    return json.dumps(
+    return json_text(
         {
             "line": row.line,
             "outcome": _word(outcome),

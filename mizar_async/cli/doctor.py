@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import platform
+import shlex
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
@@ -62,7 +63,7 @@ async def _of_server(session: Session, points: Sequence[_Point]) -> list[_Point]
         async with session.client() as mizar:
             return [*found, *await _asked(mizar)]
     except Failure as failure:
-        return [*found, _Point("key", "refused here", str(failure), failure.code)]
+        return [*found, _Point("key accepted", "refused here", str(failure), failure.code)]
 
 
 async def _asked(mizar: AsyncMizar) -> list[_Point]:
@@ -121,7 +122,7 @@ def _settings() -> _Point:
     if not file().exists():
         return _Point("settings", f"{shown(file())} is not there: no profiles")
     rights = file().stat().st_mode & 0o777
-    to_do = f"chmod 600 {shown(file())}" if os.name == "posix" and rights & 0o022 else ""
+    to_do = f"chmod 600 {shlex.quote(str(file()))}" if os.name == "posix" and rights & 0o022 else ""
     count = counted(len(profiles.by_name), "profile")
     found = f"{shown(file())} ({rights:03o}), {count}, default {profiles.default or 'none'}"
     return _Point("settings", found, to_do, NOT_DONE if to_do else DONE)

@@ -11,6 +11,7 @@ import functools
 import json
 import os
 import queue
+import shlex
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -175,7 +176,8 @@ def _read() -> dict[str, str]:
         raise Failure(f"{path} can't be read: {problem.strerror}", NO_KEY) from None
     with os.fdopen(opened, encoding="utf-8") as content:
         if os.name == "posix" and os.fstat(opened).st_mode & 0o077:
-            raise Failure(f"{path} is refused, since others can read the keys in it: chmod 600 {path}", NO_KEY)
+            to_type = f"chmod 600 {shlex.quote(str(path))}"
+            raise Failure(f"{path} is refused, since others can read the keys in it: {to_type}", NO_KEY)
         try:
             said = json.load(content)
         except (ValueError, OSError, RecursionError):

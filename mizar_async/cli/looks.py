@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import math
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
@@ -60,7 +61,10 @@ class Look:
     def profit(self, position: Position) -> Decimal | None:
         """What it gains at that, in percent of what followers allow for one position, before fees."""
         price = self.price(position)
-        return None if price is None or position.open_price is None else profit(position, price)
+        if price is None or position.open_price is None:
+            return None
+        gain = profit(position, price)
+        return gain if math.isfinite(float(gain)) else None  # answers may have sizes that are none
 
 
 @dataclasses.dataclass

@@ -10,6 +10,7 @@ import csv
 import dataclasses
 import io
 import json
+import math
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -80,7 +81,7 @@ class Output:
         except OSError as failure:
             self.fault(f"stdout can't be written ({failure.strerror}): what was done is told here")
             for record in records:
-                self.fault(json.dumps(record))
+                self.fault(json_text(record))
             raise
 
     def rows(self, rows: Iterable[Sequence[object]]) -> None:
@@ -95,11 +96,11 @@ class Output:
 
     def document(self, document: object) -> None:
         """Print one JSON document."""
-        print(json.dumps(document, indent=2, allow_nan=False), flush=True)
+        print(json_text(document, indent=2), flush=True)
 
     def line(self, document: object) -> None:
         """Print one line of JSON."""
-        print(json.dumps(document, allow_nan=False), flush=True)
+        print(json_text(document), flush=True)
 
     def request(self, path: str, body: dict[str, Any]) -> None:
         """Print what would have been sent."""
@@ -199,6 +200,22 @@ def _text(cell: Cell) -> Any:
 def printable(text: str, kept: str = "") -> str:
     """A text without what moves a terminal's cursor or colours: it may come from a server."""
     return "".join(letter if letter.isprintable() or letter in kept else "\N{REPLACEMENT CHARACTER}" for letter in text)
+
+
+def json_text(document: object, indent: int | None = None) -> str:
+    """A document as JSON, with null for numbers that JSON does not have, which answers may hold."""
+    try:
+        return json.dumps(document, indent=indent, allow_nan=False)
+    except ValueError:
+        return json.dumps(_finite(document), indent=indent)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _finite(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _flat(value: object) -> object:

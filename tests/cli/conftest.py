@@ -64,7 +64,7 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("MIZAR_PROFILE", "NO_COLOR", "COLUMNS", "LINES", "FORCE_COLOR", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
     for name in ("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "APPDATA", "LOCALAPPDATA"):
-        monkeypatch.setenv(name, str(tmp_path / "home"))
+        monkeypatch.setenv(name, str(tmp_path / "a home"))
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv("TERM", "xterm-256color")
     monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.fail.Keyring")  # never that of the machine
@@ -197,15 +197,32 @@ async def at_a_terminal(
         process._transport.close()  # type: ignore[attr-defined]
 
 
+class Gate(FaultyProxy):
+    """A proxy that keeps late answers back until it is opened, and their connections alive."""
+
+    def __init__(self, upstream: str) -> None:
+        super().__init__(upstream, seed=1)
+        self.opened = asyncio.Event()
+
+    async def _answer(self, head: bytes, seen: Seen, writer: asyncio.StreamWriter) -> bool:
+        if seen.fault is not Fault.LATE:
+            return await super()._answer(head, seen, writer)
+        answer = await self._forward(head, seen)
+        await self.opened.wait()
+        return await self._show(seen, answer, writer)
+
+
 @attrs.frozen
 class Scene:
-    """A venue with strategy 1, the proxy before it, and the environment that leads there."""
+    """A venue with strategy 1 and the proxy before it, which the environment leads to."""
 
     venue: RunningVenue
-    proxy: FaultyProxy
-    env: dict[str, str]
-    gate: asyncio.Event
-    """What answers wait for while `hold` is in force."""
+    proxy: Gate
+
+    @property
+    def gate(self) -> asyncio.Event:
+        """What answers wait for while `hold` is in force."""
+        return self.proxy.opened
 
     def hold(self, call: str, after: int = 0) -> None:
         """The venue acts on a call, after so many, and its answer waits for the gate."""
@@ -225,19 +242,17 @@ class Scene:
 
 @pytest.fixture
 async def scene(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Scene]:
-    async with running_venue() as venue, FaultyProxy(venue.url, seed=1) as proxy:
-        proxy.late_until = gate = asyncio.Event()
-        env = {"MIZAR_API_URL": proxy.url, "MIZAR_API_KEY": venue.key}
-        for name, value in env.items():
-            monkeypatch.setenv(name, value)
+    async with running_venue() as venue, Gate(venue.url) as proxy:
+        monkeypatch.setenv("MIZAR_API_URL", proxy.url)
+        monkeypatch.setenv("MIZAR_API_KEY", venue.key)
         async with AsyncMizar(venue.key, api_url=venue.url) as mizar:
             await mizar.create_self_hosted_strategy(
                 name="S", description="", exchanges=["binance"], symbols=["BTCUSDT", "ETHUSDT"], market="FUTURES"
             )
         try:
-            yield Scene(venue, proxy, env, gate)
+            yield Scene(venue, proxy)
         finally:
-            gate.set()
+            proxy.opened.set()
             proxy.plan = None
 
 

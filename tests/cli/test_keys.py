@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import threading
 import types
 from collections.abc import Callable, Iterator
@@ -190,7 +191,7 @@ def test_a_file_of_keys_that_others_can_read_is_refused_with_what_to_type(rights
     for asked in (lambda: keys.find("a", said.append), lambda: keys.keep(ENTRY, "other", said.append)):
         with pytest.raises(Failure) as caught:
             asked()
-        assert f"chmod 600 {keys.file()}" in str(caught.value)
+        assert f"chmod 600 {shlex.quote(str(keys.file()))}" in str(caught.value)
         assert (caught.value.code, "secret" in str(caught.value)) == (NO_KEY, False)
     keys.file().chmod(0o600)
     assert keys.find("a", said.append).key == "secret"
