@@ -24,7 +24,7 @@ from .endpoints import Endpoint
 from .exchange import FORM, Answer, NoAnswer, Request
 from .market import Bar
 from .meaning import declined, foreign, unanswered, unreadable
-from .oddities import ONLY_HERE, converter
+from .oddities import LARGEST_WHOLE, ONLY_HERE, converter
 from .ratio import Ratio
 from .trading import BEYOND_PRICES, LEAST_PRICE, ClosedPosition, Position
 
@@ -148,8 +148,12 @@ def _usual(endpoint: Endpoint[T]) -> Callable[[bytes], T]:
     content: Callable[[Any], T] = operator.attrgetter(endpoint.envelope) if endpoint.envelope else _itself
     holds_list = endpoint.holds_list
 
+    wholes = () if holds_list else _WHOLES.get(endpoint.item, ())
+
     def decode_usual(body: bytes) -> T:
         answer = content(read_whole(body))
+        if any(abs(getattr(answer, name) or 0) > LARGEST_WHOLE for name in wholes):
+            return _odd(endpoint, body)
         items: Any = answer if holds_list else (answer,)
         if amounts and body.count(b'"') == quotes * len(items) + 2 and _are_usable(items, prices):
             return answer
@@ -165,6 +169,11 @@ _PRICES: Final[dict[type, tuple[str, ...]]] = {
     ClosedPosition: ("open_price", "close_price"),
     Bar: ("open", "high", "low", "close"),
     DcaOrder: ("price",),
+}
+# Of one position, which is reckoned with at once; a look at each of ten thousand would take a tenth of the decoding.
+_WHOLES: Final[dict[type, tuple[str, ...]]] = {
+    Position: ("position_id", "strategy_id", "open_timestamp"),
+    ClosedPosition: ("position_id", "strategy_id", "open_timestamp", "close_timestamp"),
 }
 _AMOUNTS: Final[dict[type, tuple[str, ...]]] = {
     Bar: tuple(field.name for field in attrs.fields(Bar) if field.name.endswith("_volume")),

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+LARGEST_WHOLE: Final = 2**63 - 1
+"""No id or time is beyond it: one that is can neither be kept nor be reckoned with."""
+
 ONLY_HERE: Final = frozenset({Symbol, DcaPosition, DcaSettings, Publication})
 """What is always read here: one call's symbols have `market` for `markets`, ratios are this module's business, and of a
 publication one of two fields has to be there."""
@@ -33,11 +36,11 @@ def _whole(value: object) -> int:
     if isinstance(value, str):
         value = Decimal(value.strip())
     if isinstance(value, (float, Decimal)):
-        if not (math.isfinite(value) and value == int(value)):
+        if not (math.isfinite(value) and -LARGEST_WHOLE <= value <= LARGEST_WHOLE and value == int(value)):
             raise ValueError(f"{value} is no whole number")
         return int(value)
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise ValueError(f"{value!r} is no whole number")
+    if isinstance(value, bool) or not isinstance(value, int) or abs(value) > LARGEST_WHOLE:
+        raise ValueError(f"{value!r} is no whole number that can be")
     return value
 
 

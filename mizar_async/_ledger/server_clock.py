@@ -23,6 +23,9 @@ HOSTS_APART: Final = 0.1
 APART: Final = 1.0
 SLOWEST, FASTEST = 0.5, 2.0  # a rate between these is ours once the offsets agree; others are too far to be noise
 
+_LAST: Final = 2**62
+"""Milliseconds beyond which nothing is dated that is dated at all."""
+
 _ANY_TIME: Final = (-math.inf, math.inf)
 
 
@@ -48,6 +51,8 @@ class ServerClock:
 
     def sample(self, sent: float, got: float, ms: int) -> None:
         """Learn from an answer that was written at `ms` by the server's clock, a whole number of milliseconds."""
+        if abs(ms) > _LAST:
+            return
         lowest, highest = _bounds(sent, got, ms)
         widened = DRIFT * max(0.0, got - self._sampled_at) if self._first else math.inf
         lowest, highest = max(lowest, self._lowest - widened), min(highest, self._highest + widened)
@@ -60,7 +65,7 @@ class ServerClock:
 
     def when(self, ms: int, now: float) -> tuple[float, float]:
         """The earliest and the latest time, on our timeline, of what the server dated `ms`."""
-        if not self.on:
+        if not self.on or abs(ms) > _LAST:
             return _ANY_TIME
         earliest, latest = ms / 1000 - self._highest, (ms + 1) / 1000 - self._lowest
         drifted = DRIFT * max(now - self._sampled_at, abs(now - latest))

@@ -192,3 +192,16 @@ async def test_an_open_that_a_proxy_answers_with_words_of_its_own_is_looked_up(
         scripted.script["open-position"] = [lambda _: (200, words)]
         with pytest.raises(NotOpened):
             await mizar.open_position(**BTC)
+
+
+@pytest.mark.parametrize("number", [10**20, 10**400, -(10**400)])
+async def test_a_time_that_is_none_is_unknown_and_loses_no_position(scripted: ScriptedVenue, number: int) -> None:
+    async with scripted.client() as mizar:
+        position = await opened(mizar, scripted, open_timestamp=number)
+        assert (position.position_id, position.open_timestamp) == (2, None)
+
+
+@pytest.mark.parametrize("number", [10**20, 10**400])
+async def test_an_id_that_can_be_none_is_looked_up(scripted: ScriptedVenue, number: int) -> None:
+    async with scripted.client() as mizar:
+        assert (await opened(mizar, scripted, position_id=number)).position_id == 2
