@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from .exits import WRONG_INPUT
+from .exits import WRONG_INPUT, Failure
 from .output import Output
 from .session import Session, carry_out
 
@@ -47,9 +47,15 @@ def _shared(*, hidden: bool) -> dict[str, Any]:
     return found
 
 
-def group(app: typer.Typer, name: str, explained: str) -> typer.Typer:
-    """A group of commands below a name."""
-    made = typer.Typer(rich_markup_mode=None, help=explained)
+def group(app: typer.Typer, name: str, explained: str, alone: Command | None = None) -> typer.Typer:
+    """A group of commands below a name; `alone` is what it does where none of them is named."""
+    made = typer.Typer(rich_markup_mode=None, help=explained, no_args_is_help=alone is None)
+
+    async def nameless(_: Session) -> int:
+        raise Failure(f"name a command: `mizar {name} --help` lists them", WRONG_INPUT)
+
+    nameless.__doc__ = explained
+    by_itself(made, alone or nameless)
     app.add_typer(made, name=name)
     return made
 

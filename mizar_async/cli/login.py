@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from .commands import by_itself, command, group
+from .commands import command, group
 from .exits import DONE, NOT_DONE, WRONG_INPUT, Failure
 from .output import Table, counted
 from .profiles import Profile, changed, check_name, file, read, shown
@@ -24,8 +24,7 @@ def add_to(app: typer.Typer) -> None:
     """Add these commands."""
     command(app)(login)
     command(app)(logout)
-    profiles = group(app, "profiles", "List the profiles, or choose the default one.")
-    by_itself(profiles, list_profiles)
+    profiles = group(app, "profiles", "List the profiles, or choose the default one.", list_profiles)
     command(profiles)(use)
 
 

@@ -91,10 +91,11 @@ async def open_positions(
     not_done: NotDone = None,
     dry_run: DryRun = False,
 ) -> int:
-    """Open a position, or with --from those of a file with the columns strategy_id, pair, side, size.
+    """Open a position, or with --from those of a file.
 
-    A file may also have the column client_order_id. A command that was killed is run again as it stands: what was done
-    says so, and is not done again. To open the same rows anew, give another --journal.
+    A file has the columns strategy_id, pair, side, size. It may also have the column client_order_id. A command that
+    was killed is run again as it stands: what was done says so, and is not done again. To open the same rows anew, give
+    another --journal.
     """
     if from_file is not None:
         if (strategy_id, pair, side, size, client_order_id) != (None,) * 5:
@@ -143,7 +144,10 @@ async def close_positions(
     not_done: NotDone = None,
     dry_run: DryRun = False,
 ) -> int:
-    """Close positions by their ids, or with --from those of a file with the column position_id."""
+    """Close positions, or with --from those of a file.
+
+    A file has the column position_id.
+    """
     if bool(position_ids) == (from_file is not None):
         raise Failure("give the ids of positions, or a file with --from", WRONG_INPUT)
     from .bulk import close_from, close_ids
@@ -167,9 +171,9 @@ async def close_positions(
 
 
 async def close_all(session: Session, strategy_id: Id, pair: Pair = None, dry_run: DryRun = False) -> int:
-    """Close all that a strategy has open, or what it has of one pair, and prove it.
+    """Close all that a strategy has open, and prove it.
 
-    Programs elsewhere can open again: stop them first.
+    With --pair what it has of that pair. Programs elsewhere can open again: stop them first.
     """
     from .. import Symbol
 
