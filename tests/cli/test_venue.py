@@ -18,7 +18,7 @@ import pytest
 
 from mizar_async import AsyncMizar, paper
 
-from .venues import RECORDED
+from ..venues import RECORDED
 
 MIZAR = (sys.executable, "-c", "from mizar_async.cli import main; main()")
 LIMIT = 240
