@@ -158,13 +158,14 @@ def rendered(table: Table, console: Console) -> RenderableType:
 
 def fitted(table: Table, console: Console) -> RenderableType:
     """A table with as many of its first rows as the console has room for."""
-    lines = len(console.render_lines(rendered(table, console), pad=False))
-    a_row = max(1, -(-(lines - 3) // max(1, len(table.rows))))
+    shown = dataclasses.replace(table, rows=table.rows[: console.height])  # no more could be seen
+    lines = len(console.render_lines(rendered(shown, console), pad=False))
+    a_row = max(1, -(-(lines - 3) // max(1, len(shown.rows))))
     room = max(1, (console.height - 4) // a_row)
     if len(table.rows) > room:
         caption = f"{len(table.rows) - room} more below; {table.caption}"
-        table = dataclasses.replace(table, rows=table.rows[:room], caption=caption)
-    return rendered(table, console)
+        shown = dataclasses.replace(table, rows=table.rows[:room], caption=caption)
+    return rendered(shown, console)
 
 
 def _grid(table: Table) -> Any:
