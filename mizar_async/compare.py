@@ -165,12 +165,14 @@ class Comparison:
 
     @property
     def delay(self) -> Decimal | None:
-        """The delay in seconds that would have: paper's own, and the median by which live opened and closed later.
+        """The delay in seconds that would have: paper's own, and the median by which live opened later.
+
+        Closes are left out, since programs also close for reasons of their own.
 
         It has the difference of the two clocks in it. Where equal trades are opened more often than live is late, the
         nearest one is another one, and this is too small.
         """
-        late = _median(one for match in self.matched for one in (match.open_delay, match.close_delay))
+        late = self.medians.open_delay
         if late is None or self.settings.delay is None:
             return None
         return max(ZERO, _SHOWN.add(self.settings.delay, late))

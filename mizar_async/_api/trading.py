@@ -132,7 +132,9 @@ class Symbol(Documented):
             quote = next((known for known in _QUOTES if base.endswith(known) and base != known), "")
             base = base.removesuffix(quote)
         if not (_ASSET.fullmatch(base) and _ASSET.fullmatch(quote)):
-            raise checks.refuse("pair", pair, "it must be BASE/QUOTE, such as BTC/USDT")
+            raise checks.refuse(
+                "pair", pair, "it must be such as BTC/USDT, or BTCUSDT where the quote asset is well known"
+            )
         return cls(base + quote, base, quote)
 
 

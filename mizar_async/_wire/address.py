@@ -130,7 +130,9 @@ class Address:
         if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
             raise InvalidInput("api_url is refused: it may hold no user name, password, query or fragment")
         if parts.scheme not in {"https", "http"} or not host:
-            raise InvalidInput(f"api_url={text!r} is refused: it must begin with https:// and name a host")
+            raise InvalidInput(
+                f"api_url={text!r} is refused: it must begin with https:// (http:// for this machine) and name a host"
+            )
         if not (is_host(host) and _PATH.fullmatch(parts.path)):
             raise InvalidInput(
                 f"api_url={text!r} is refused: its host or path is none; use {DEFAULT_URL!r} or the like"

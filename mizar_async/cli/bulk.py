@@ -57,7 +57,7 @@ async def close_from(session: Session, path: str, *, not_done: Path | None, dry_
 async def close_ids(session: Session, ids: Sequence[int], *, not_done: Path | None, dry_run: bool) -> int:
     """Close the positions of these ids."""
     rows = [Row(number, [str(position_id)], position_id) for number, position_id in enumerate(dict.fromkeys(ids), 1)]
-    return await _close(session, Rows("the command line", ["position_id"], rows), not_done, dry_run)
+    return await _close(session, Rows("", ["position_id"], rows), not_done, dry_run)
 
 
 async def _close(session: Session, orders: Rows[int], not_done: Path | None, dry_run: bool) -> int:
@@ -67,7 +67,7 @@ async def _close(session: Session, orders: Rows[int], not_done: Path | None, dry
         return 0
     _check_writable(not_done, Path(orders.name))
     if orders.rows:
-        await session.confirm(f"close {len(orders.rows)} positions of {orders.name}?")
+        await session.confirm(f"close {len(orders.rows)} positions{f' of {orders.name}' if orders.name else ''}?")
     async with session.client() as mizar:
         return await Bulk(session, orders, not_done).run(mizar.stream_close_positions)
 

@@ -95,7 +95,7 @@ def _clock(difference: int, took: float) -> _Point:
     seconds = (difference + 500 * took) / 1000
     is_well = abs(seconds) <= _CLOCK + took
     to_do = "" if is_well else "set this machine's clock (a paper venue that replays prices has a time of its own)"
-    return _Point("clock", f"the server's is {seconds:+.1f} s", to_do)
+    return _Point("clock", f"{abs(seconds):.1f} s from the server's", to_do)
 
 
 def _version() -> _Point:
@@ -109,7 +109,7 @@ def _uvloop() -> _Point:
 
     if importlib.util.find_spec("uvloop") is not None:
         return _Point("uvloop", "used by the command line")
-    return _Point("uvloop", "not installed: the standard event loop is used, which is slower")
+    return _Point("uvloop", "not installed: the standard event loop is used")
 
 
 def _settings() -> _Point:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from .commands import command
-from .exits import DONE
+from .exits import DONE, WRONG_INPUT, Failure
 from .output import Output, Table, price_text, side_text, trimmed
 from .session import Session
 
@@ -39,7 +39,12 @@ async def journal(
 
     Each open that was sent, and what became of it. The bot may run meanwhile.
     """
-    show_journal(session.out, file, strategy=strategy, doubts=doubts)
+    from .. import MizarError
+
+    try:
+        show_journal(session.out, file, strategy=strategy, doubts=doubts)
+    except MizarError as refused:
+        raise Failure(str(refused), WRONG_INPUT) from None
     return DONE
 
 
@@ -56,13 +61,19 @@ def show_journal(out: Output, path: Path, *, strategy: int | None = None, doubts
     if out.as_json:
         out.document(documents)
         return
+    nothing = "Nothing is in doubt." if doubts else "Nothing was opened by it."
     fields = ("sent_at", "strategy_id", "client_order_id", "base_asset", "quote_asset", "is_long", "size", "end")
-    out.records("attempts", documents, fields, lambda: _table(found))
+    out.records(
+        "attempts",
+        documents,
+        fields,
+        lambda: _table(found, "Nothing is in doubt." if doubts else "Nothing was opened by it."),
+    )
 
 
-def _table(found: Sequence[JournalEntry]) -> Table:
+def _table(found: Sequence[JournalEntry], nothing: str) -> Table:
     counts = {end: sum(entry.end == end for entry in found) for end in sorted({entry.end for entry in found})}
-    told = ", ".join(f"{count} {end}" for end, count in counts.items()) or "No attempts."
+    told = ", ".join(f"{count} {end}" for end, count in counts.items()) or nothing
     return Table("", _COLUMNS, [_cells(entry) for entry in found], told)
 
 

@@ -25,6 +25,7 @@ def add_to(app: typer.Typer) -> None:
     command(app)(login)
     command(app)(logout)
     profiles = group(app, "profiles", "List the profiles, or choose the default one.", list_profiles)
+    command(profiles, "list")(list_profiles)
     command(profiles)(use)
 
 
@@ -71,9 +72,10 @@ async def _key(session: Session, place: str, from_stdin: bool) -> str:
         key = await typed_line(f"{place}: API key (it is not shown): ", hidden=True)
     else:
         raise Failure("there is no terminal to ask for the key: pipe it into `mizar login --key-stdin`", WRONG_INPUT)
-    if not key.strip():
+    key = key.strip().removeprefix("export MIZAR_API_KEY=")  # the line that `mizar paper` prints
+    if not key:
         raise Failure("no key was given: nothing is kept", WRONG_INPUT)
-    return key.strip()
+    return key
 
 
 async def _tried(key: str, url: str) -> int:
@@ -95,7 +97,7 @@ async def logout(session: Session) -> int:
         name = session.profile or profiles.default
         if name is None:
             raise Failure("there is no default profile: name one with --profile", WRONG_INPUT)
-        profile = profiles.named(name)
+        profile = profiles.named(name, WRONG_INPUT)
         failure = keys.forget(profile)
         del profiles.by_name[name]
         profiles.default = None if profiles.default == name else profiles.default
@@ -151,7 +153,7 @@ async def list_profiles(session: Session) -> int:
 async def use(session: Session, name: Name) -> int:
     """Choose the default profile."""
     with changed() as profiles:
-        profiles.named(name)
+        profiles.named(name, WRONG_INPUT)
         profiles.default = name
     session.out.note(f"profile {name} is used from now on where none is named")
     return DONE

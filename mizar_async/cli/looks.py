@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 from .. import AsyncMizar, MizarError, Position, Unavailable
-from .output import Cell, Table, coloured, fitted, price_text, profit, side_text, time_text, trimmed
+from .output import Cell, Table, coloured, fitted, flat, price_text, profit, side_text, time_text, trimmed
 
 if TYPE_CHECKING:
     from .session import Session
@@ -126,8 +126,12 @@ class Looks:
         from rich.live import Live
 
         console = out.console()
-        with Live(console=console, screen=True, auto_refresh=False) as live:
-            yield lambda look: live.update(fitted(self.table(look), console), refresh=True)
+        try:
+            with Live(console=console, screen=True, auto_refresh=False) as live:
+                yield lambda look: live.update(fitted(self.table(look), console), refresh=True)
+        finally:
+            if self.last is not None:  # the screen is as it was before: leave the last look on it
+                out.table(self.table(self.last))
 
     def _print(self, look: Look) -> None:
         if self.session.out.as_json:
@@ -141,7 +145,7 @@ class Looks:
                 }
             )
         elif self.session.out.as_csv:
-            rows = [list(_record(look, position).values()) for position in look.positions]
+            rows = [[flat(value) for value in _record(look, position).values()] for position in look.positions]
             self.session.out.rows([FIELDS, *rows] if self.is_first else rows)
         else:
             self.session.out.table(self.table(look))
@@ -183,7 +187,7 @@ def _record(look: Look, position: Position) -> dict[str, Any]:
     price, gain = look.price(position), look.profit(position)
     return {
         "time": look.at,
-        "position_id": position.position_id,
+        "position_id": str(position.position_id),
         "symbol": position.symbol,
         "is_long": position.is_long,
         "size": float(position.size),

@@ -48,7 +48,7 @@ async def symbols(
 ) -> int:
     """List the pairs of an exchange."""
     async with session.client() as mizar:
-        found = await mizar.get_symbols(exchange=exchange, market=market)
+        found = await mizar.get_symbols(exchange=exchange, market=None if market is None else market.upper())
     fields = ("symbol", "base_asset", "quote_asset", "markets")
     rows = [[symbol.symbol, symbol.base_asset, symbol.quote_asset, " ".join(symbol.markets)] for symbol in found]
     title = f"{session.place}: {len(rows)} pairs of {exchange}"

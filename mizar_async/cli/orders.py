@@ -124,6 +124,8 @@ def _check_opens(columns: set[str]) -> None:
     pairs = [{"pair"}, {"symbol"}, {"base_asset", "quote_asset"}]
     sides = [{"side"}, {"is_long"}]
     ways = [sum(way <= columns for way in each) for each in (pairs, sides)]
+    if any(";" in column for column in columns):
+        raise ValueError("its columns must be separated by commas")
     if "strategy_id" not in columns or ways != [1, 1]:
         raise ValueError(
             f"the columns must be strategy_id, pair, side and maybe size, client_order_id, not {_listed(columns)}"

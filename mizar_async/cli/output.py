@@ -68,7 +68,7 @@ class Output:
         if self.as_json:
             self.document(records[0] if envelope is None else {envelope: records})
         elif self.as_csv:
-            self.rows([fields, *([_flat(record.get(name)) for name in fields] for record in records)])
+            self.rows([fields, *([flat(record.get(name)) for name in fields] for record in records)])
         else:
             self.table(table())
 
@@ -219,7 +219,8 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _flat(value: object) -> object:
+def flat(value: object) -> object:
+    """A value of a record as a cell of CSV."""
     if isinstance(value, list):
         return " ".join(str(item.get("symbol", item)) if isinstance(item, dict) else str(item) for item in value)
     if isinstance(value, bool):

@@ -37,7 +37,7 @@ def decimal(text: str) -> Decimal:
     try:
         return Decimal(text)
     except ArithmeticError:
-        raise typer.BadParameter(f"{text[:80]!r} is no number") from None
+        raise typer.BadParameter(f"{text[:80]!r} is no number such as 0.3") from None
 
 
 def add_to(app: typer.Typer) -> None:
@@ -122,15 +122,12 @@ async def open_positions(
     await session.confirm_write(f"open {what} with strategy {strategy_id}?")
     async with session.client(journal=kept) as mizar:
         with session.interrupts.writing():
-            position = await mizar.open_position(
-                strategy_id=ask.strategy_id,
-                base_asset=ask.base_asset,
-                quote_asset=ask.quote_asset,
-                size=ask.size,
-                is_long=ask.is_long,
-                client_order_id=ask.client_order_id,
-            )
-        title = f"{session.place}: opened"
+            (outcome,) = (await mizar.open_positions([ask])).outcomes  # which says whether it was there before
+            if outcome.error is not None:
+                raise outcome.error
+        position = outcome.position
+        assert position is not None
+        title = f"{session.place}: {'repeated, and opened before' if outcome.repeated else 'opened'}"
         session.out.done(None, [position.to_dict()], OPEN_FIELDS, lambda: open_table(title, [position]))
     return DONE
 
@@ -186,7 +183,8 @@ async def close_all(session: Session, strategy_id: Id, pair: Pair = None, dry_ru
         held = await mizar.get_all_open_positions(strategy_id=strategy_id)
         count = sum(symbol is None or position.symbol == symbol.symbol for position in held)
         what = "" if symbol is None else f" of {symbol.symbol}"
-        await session.confirm(f"close all positions{what} of strategy {strategy_id}, {count} open now?")
+        now = f"{count} open now" if count else "though nothing is open now"
+        await session.confirm(f"close all positions{what} of strategy {strategy_id}, {now}?")
         with session.interrupts.writing():
             if symbol is None:
                 report = await mizar.flatten(strategy_id)
@@ -199,6 +197,7 @@ async def close_all(session: Session, strategy_id: Id, pair: Pair = None, dry_ru
                     verify=True,
                 )
                 elsewhere = []
+        closed = sorted(closed, key=lambda position: position.position_id)
         documents = [position.to_dict() for position in closed]
         title = f"{session.place}: strategy {strategy_id}, closed{what}"
         proof = (

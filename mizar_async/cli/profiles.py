@@ -49,11 +49,11 @@ class Profiles:
     by_name: dict[str, Profile] = dataclasses.field(default_factory=dict)
     default: str | None = None
 
-    def named(self, name: str) -> Profile:
+    def named(self, name: str, code: int = NO_KEY) -> Profile:
         """One of them; `Failure` if there is none of this name."""
         if name not in self.by_name:
             known = ", ".join(sorted(self.by_name)) or "none"
-            raise Failure(f"there is no profile {name!r} (there are: {known}): `mizar login --profile {name}`", NO_KEY)
+            raise Failure(f"there is no profile {name!r} (there are: {known}): `mizar login --profile {name}`", code)
         return self.by_name[name]
 
 

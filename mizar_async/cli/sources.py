@@ -65,7 +65,8 @@ def read(source: str) -> History:
     try:
         content = sys.stdin.buffer.read(_LARGEST + 1) if source == "-" else _content(Path(source))
     except OSError as problem:
-        raise Failure(f"{name} can't be read: {problem.strerror}", WRONG_INPUT) from None
+        hint = f" (`--strategy {source}` reads that of a paper venue that runs)" if source.isdigit() else ""
+        raise Failure(f"{name} can't be read: {problem.strerror}{hint}", WRONG_INPUT) from None
     if content is None:
         return _of_venue(source)
     if len(content) > _LARGEST:

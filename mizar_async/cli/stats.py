@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -15,9 +16,14 @@ from .positions import decimal, open_table
 from .session import Session
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .. import Position
     from ..compare import Comparison
     from ..performance import Performance
     from .sources import History
+
+_SHOWN: Final = 20
 
 Fee = Annotated[
     Decimal | None,
@@ -201,9 +207,8 @@ async def compare(
         fields = ("pair", "paper", "live", "entry", "exit", "open_delay", "close_delay", "gain")
         session.out.records("matched", found.to_dict()["matched"], fields, lambda: _matched(found))
     else:
-        alone = (("on paper only", found.only_paper), ("live only", found.only_live))
-        tables = [open_table(f"{len(positions)} {name}", positions) for name, positions in alone]
-        session.out.tables([_matched(found), *tables, _suggested(found)])
+        alone = [_alone(*one) for one in (("on paper only", found.only_paper), ("live only", found.only_live))]
+        session.out.tables([_matched(found), _suggested(found), *alone])
     return DONE
 
 
@@ -234,6 +239,14 @@ def _signed(number: Decimal | None, decimals: int, *, costs: bool = False) -> tu
         return "unknown", ""
     text, style = coloured(number, decimals)
     return text, {"green": "red", "red": "green"}.get(style, "") if costs else style
+
+
+def _alone(name: str, positions: Sequence[Position]) -> Table:
+    """Trades that have no match, some of them."""
+    some = sorted(positions, key=lambda position: position.open_timestamp or 0)[:_SHOWN]
+    table = open_table(f"{len(positions)} {name}", some)
+    more = len(positions) - len(some)
+    return dataclasses.replace(table, caption=f"and {more} more" if more else "")
 
 
 def _suggested(found: Comparison) -> Table:

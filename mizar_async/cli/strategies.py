@@ -61,7 +61,7 @@ async def create_strategy(
     """Publish a strategy that your own program hosts."""
     from .. import Symbol
 
-    symbols = [Symbol.of(one).symbol for one in symbol]
+    symbols, market = [Symbol.of(one).symbol for one in symbol], market.upper()
     if dry_run:
         ask = {"name": name, "description": description, "exchanges": [exchange], "symbols": symbols, "market": market}
         session.out.request("publish-self-hosted-strategy", ask)

@@ -278,7 +278,7 @@ async def test_profiles_are_listed_without_keys_and_one_is_chosen(
     assert listed.json["profiles"][0]["key"] == str(keys.file())
     table = await told_here(login.list_profiles, capsys)
     assert "secret" not in listed.out + table.out
-    assert (await told_here(login.use, capsys, name="c")).code == NO_KEY
+    assert (await told_here(login.use, capsys, name="c")).code == WRONG_INPUT
     out = await told_here(login.logout, capsys)
     assert (out.code, out.err) == (0, "profile b is forgotten\n")
     out = await told_here(login.logout, capsys)

@@ -118,7 +118,7 @@ def test_a_size_that_is_left_out_is_one(file: Path) -> None:
         ("", "not none"),
         ("\n\n", "not none"),
         ("1,BTC/USDT,long,0.5\n", "the columns must be strategy_id, pair, side"),
-        ("strategy_id;pair;side;size\n", "the columns must be strategy_id, pair, side"),
+        ("strategy_id;pair;side;size\n", "its columns must be separated by commas"),
         ("strategy_id,pair,side,Size, size\n", "the column 'size' stands twice"),
         ("strategy_id,pair,side,,\n", "the column '' stands twice"),
         ("strategy_id,pair,symbol,side\n", "the columns must be"),

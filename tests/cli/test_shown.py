@@ -170,7 +170,7 @@ async def test_watch_prints_lines_of_json_and_goes_on_where_the_venue_does_not_a
         assert process.stdout is not None
         first = json.loads(await process.stdout.readline())
         assert (first["environment"], first["trouble"]) == ("local", None)
-        assert [one["position_id"] for one in first["positions"]] == [1]
+        assert [one["position_id"] for one in first["positions"]] == ["1"]
         scene.proxy.plan = lambda seen: Fault.RESET_BEFORE
         while not (look := json.loads(await process.stdout.readline()))["trouble"]:
             pass
