@@ -58,6 +58,18 @@ def test_a_setting_that_can_not_be_is_refused_by_name_and_no_file_is_made(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_delay_of_too_many_decimals_is_told_how_many_it_may_have() -> None:
+    with pytest.raises(InvalidInput, match="from 0 to 3600, of at most 40 decimals"):
+        FillModel(delay="1e-41")
+
+
+@pytest.mark.parametrize("speed", [0, -1, 1.1e9, 1e17, 1e308, float("inf"), float("nan"), True], ids=str)
+def test_a_speed_that_can_not_be_is_refused_and_no_file_is_made(tmp_path: Path, speed: float) -> None:
+    with pytest.raises(InvalidInput, match="speed=.* is refused: it must be more than 0, and at most 1,000,000,000"):
+        paper.Venue.of(db=tmp_path / "venue.db", speed=speed)
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("settings", [{"fee": 100}, {"slippage": "100"}, {"delay": 3600.1}], ids=repr)
 def test_a_setting_is_refused_at_its_bound(settings: dict[str, Any]) -> None:
     (name,) = settings
