@@ -62,6 +62,11 @@ class Pending:
             heapq.heappush(self._orders, order)
         return order
 
+    def first(self) -> int | None:
+        """When the first of them is due; None if none waits."""
+        with self._lock:
+            return self._orders[0].at if self._orders else None
+
     def carry_out(self, until: int) -> None:
         """Fill all that is due. Once one has waited for a locked file in vain, the others are not to wait as well."""
         locked = None

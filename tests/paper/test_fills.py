@@ -285,6 +285,57 @@ async def test_delays_are_of_all_lengths_and_no_call_waits_for_another() -> None
 
 
 @pytest.mark.virtual_time
+async def test_many_orders_that_wait_take_no_more_looks_than_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with trading(delay=600) as one:
+        looks, settle = list[int](), one.venue.settle
+        monkeypatch.setattr(one.venue, "settle", lambda: (looks.append(one.now()), settle()))
+        orders = [asyncio.create_task(one.open()) for _ in range(100)]
+        await asyncio.sleep(1)
+        assert len(one.venue.pending) == 100
+        looks.clear()
+        await asyncio.sleep(200)
+        assert len(one.venue.pending) == 100
+        assert 0 < len(looks) <= 401
+        for order in orders:
+            order.cancel()
+        await asyncio.wait(orders)
+        looks.clear()
+        await asyncio.sleep(60)
+        assert not looks  # nobody waits any more
+        await asyncio.sleep(900)
+        assert len(await one.listed()) == 100
+
+
+async def test_an_order_is_answered_though_the_clock_was_moved_on_and_nobody_calls() -> None:
+    clock = VirtualClock()
+    venue = paper.Venue(clock=clock, delay=60)
+    async with client_of(venue, venue.create_key()) as http:
+        assert (await http.post("publish-self-hosted-strategy", json=STRATEGY)).status_code == 200
+        opening = asyncio.create_task(http.post("open-position", json=OPEN))
+        while not venue.pending:
+            await asyncio.sleep(0)
+        clock.advance(100)
+        async with asyncio.timeout(60):
+            assert (await opening).status_code == 200
+
+
+async def test_an_order_that_another_thread_fills_is_answered() -> None:
+    clock = VirtualClock()
+    venue = paper.Venue(clock=clock, delay=60)
+    async with client_of(venue, venue.create_key()) as http:
+        assert (await http.post("publish-self-hosted-strategy", json=STRATEGY)).status_code == 200
+        opening = [asyncio.create_task(http.post("open-position", json=OPEN)) for _ in range(20)]
+        while len(venue.pending) < 20:
+            await asyncio.sleep(0)
+        opening[0].cancel()
+        clock.advance(100)
+        await asyncio.to_thread(venue.settle)
+        async with asyncio.timeout(60):
+            assert {(await one).status_code for one in opening[1:]} == {200}
+    assert len(venue.positions()) == 20
+
+
+@pytest.mark.virtual_time
 async def test_the_same_seed_delays_the_same() -> None:
     async def delays(seed: int) -> list[int]:
         async with trading(delay=3, seed=seed) as one:
