@@ -63,12 +63,7 @@ def show_journal(out: Output, path: Path, *, strategy: int | None = None, doubts
         return
     nothing = "Nothing is in doubt." if doubts else "Nothing was opened by it."
     fields = ("sent_at", "strategy_id", "client_order_id", "base_asset", "quote_asset", "is_long", "size", "end")
-    out.records(
-        "attempts",
-        documents,
-        fields,
-        lambda: _table(found, "Nothing is in doubt." if doubts else "Nothing was opened by it."),
-    )
+    out.records("attempts", documents, fields, lambda: _table(found, nothing))
 
 
 def _table(found: Sequence[JournalEntry], nothing: str) -> Table:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import socket
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,9 +21,10 @@ async def run_paper(session: Session, path: Path, host: str, port: int, **settin
     from ..paper import Venue, serve_forever
 
     venue = Venue.of(db=path, **settings)
-    used, known = not venue.is_fresh, os.environ.get("MIZAR_API_KEY", "")
+    known = os.environ.get("MIZAR_API_KEY", "")
 
     def announce(url: str) -> None:
+        used = not venue.is_fresh
         key = known if venue.knows(known) else venue.create_key()
         session.out.note(f"The paper venue listens (local, {path}). Its pages: {url}/docs")
         session.out.note(venue.model.sentence)
@@ -41,8 +43,7 @@ async def run_paper(session: Session, path: Path, host: str, port: int, **settin
 
 
 def _is_this_machine(host: str) -> bool:
-    """Whether nobody else can reach a host; a name but localhost may mean any address."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+    """Whether nobody else can reach a host that is listened on, however it is written."""
+    found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)[0][4][0]
+    address = ipaddress.ip_address(str(found).partition("%")[0])
+    return (getattr(address, "ipv4_mapped", None) or address).is_loopback

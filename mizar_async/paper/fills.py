@@ -60,7 +60,8 @@ def _fee(value: object) -> Decimal:
 def _delay(value: object) -> Decimal:
     seconds = _setting(value)
     if not (seconds.is_finite() and 0 <= seconds <= LONGEST_DELAY):
-        raise checks.refuse("delay", value, f"it must be a number of seconds, from 0 to {LONGEST_DELAY}")
+        allowed = f"it must be a number of seconds, from 0 to {LONGEST_DELAY}, of at most {_MOST_DECIMALS} decimals"
+        raise checks.refuse("delay", value, allowed)
     return seconds.copy_abs().normalize(_EXACT)
 
 

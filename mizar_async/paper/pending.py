@@ -15,6 +15,12 @@ from concurrent.futures import Future
 
 import attrs
 
+from ..errors import InvalidInput
+
+
+class Locked(InvalidInput):
+    """Another process holds the file of the venue, and did not let go of it for as long as anybody waits."""
+
 
 @attrs.frozen(order=True)
 class Order:
@@ -27,12 +33,14 @@ class Order:
     """Fills it at a time, and says what is answered."""
     answer: Future[object] = attrs.field(factory=Future, order=False)
 
-    def carry_out(self) -> None:
-        """Fill it."""
+    def carry_out(self) -> Locked | None:
+        """Fill it. Says if it could not be, since the file is locked."""
         try:
             self.answer.set_result(self.fill(self.at))
         except Exception as failure:  # noqa: BLE001 - it is whoever waits for this order that is to get it
             self.answer.set_exception(failure)
+            return failure if isinstance(failure, Locked) else None
+        return None
 
 
 class Pending:
@@ -54,11 +62,21 @@ class Pending:
             heapq.heappush(self._orders, order)
         return order
 
+    def first(self) -> int | None:
+        """When the first of them is due; None if none waits."""
+        with self._lock:
+            return self._orders[0].at if self._orders else None
+
     def carry_out(self, until: int) -> None:
-        """Fill all that is due."""
+        """Fill all that is due. Once one has waited for a locked file in vain, the others are not to wait as well."""
+        locked = None
         with self._lock:
             while self._orders and self._orders[0].at <= until:
-                heapq.heappop(self._orders).carry_out()
+                order = heapq.heappop(self._orders)
+                if locked is None:
+                    locked = order.carry_out()
+                else:
+                    order.answer.set_exception(locked)
 
     def drop(self, reason: Exception) -> None:
         """Answer all that wait with a reason why they are never filled."""

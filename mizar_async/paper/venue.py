@@ -38,6 +38,9 @@ from .store import Recorded, Store
 ORDERS: Final = (OpenPosition, ClosePosition, CloseAll)
 """What is filled: the calls that the delay is for."""
 
+HIGHEST_SPEED: Final = 1_000_000_000
+"""How many times as fast as real time a venue's clock may run: the year 9999 is four minutes away then."""
+
 
 @attrs.frozen
 class Upload:
@@ -110,10 +113,13 @@ class Venue(Market):
         """A venue from what a user says: in memory unless `db` names a file, simulated unless `prices` names one.
 
         `seed` is that of simulated prices and of delays. `volume_in` says what the volume of the file's candles is
-        counted in.
+        counted in. `speed` is more than 0 and at most `HIGHEST_SPEED`.
         """
-        if isinstance(speed, bool) or not 0 < speed < float("inf"):
-            raise InvalidInput(f"speed={speed!r} is refused: it must be a finite number, more than 0")
+        if isinstance(speed, bool) or not 0 < speed <= HIGHEST_SPEED:
+            raise InvalidInput(
+                f"speed={speed!r} is refused: it must be more than 0, and at most {HIGHEST_SPEED:,}, at which a minute "
+                "is 1,900 years"
+            )
         if pair is not None and prices is None:
             raise InvalidInput(f"pair={pair!r} is refused: it names the pair of a file of prices, and there is none")
         if volume_in != "base" and prices is None:

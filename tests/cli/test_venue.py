@@ -18,6 +18,7 @@ import pytest
 
 from mizar_async import AsyncMizar, paper
 
+from ..paper.test_faults import damage
 from ..venues import RECORDED
 
 MIZAR = (sys.executable, "-c", "from mizar_async.cli import main; main()")
@@ -267,6 +268,15 @@ async def test_a_file_that_can_not_be_a_venues_is_refused_with_a_sentence(tmp_pa
     assert out.startswith(f"db={str(path)!r} is refused: ")
 
 
+async def test_keys_that_are_damaged_are_told_in_a_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "venue.db"
+    paper.Venue.of(db=path).close()
+    damage(path, "keys")
+    code, out = await said("paper", "--db", str(path))
+    assert (code, out.count("\n")) == (2, 1)
+    assert out.startswith(f"db={str(path)!r} is refused: database disk image is malformed")
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="rights of POSIX")
 async def test_a_default_file_that_can_not_be_made_is_refused_with_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "data").write_text("where a folder should be")
@@ -286,9 +296,13 @@ async def test_a_host_that_can_not_be_listened_on_is_named_in_one_line(tmp_path:
     ("host", "shown", "warned"),
     [
         ("127.0.0.1", "127.0.0.1", False),
+        ("127.1", "127.0.0.1", False),
         ("localhost", "localhost", False),
+        ("LOCALHOST", "localhost", False),
         ("0.0.0.0", "127.0.0.1", True),
         ("::1", "[::1]", False),
+        ("::ffff:127.0.0.1", "127.0.0.1", False),
+        ("::ffff:0.0.0.0", "127.0.0.1", True),
         ("::", "[::1]", True),
     ],
 )

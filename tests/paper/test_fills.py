@@ -58,6 +58,18 @@ def test_a_setting_that_can_not_be_is_refused_by_name_and_no_file_is_made(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_delay_of_too_many_decimals_is_told_how_many_it_may_have() -> None:
+    with pytest.raises(InvalidInput, match="from 0 to 3600, of at most 40 decimals"):
+        FillModel(delay="1e-41")
+
+
+@pytest.mark.parametrize("speed", [0, -1, 1.1e9, 1e17, 1e308, float("inf"), float("nan"), True], ids=str)
+def test_a_speed_that_can_not_be_is_refused_and_no_file_is_made(tmp_path: Path, speed: float) -> None:
+    with pytest.raises(InvalidInput, match="speed=.* is refused: it must be more than 0, and at most 1,000,000,000"):
+        paper.Venue.of(db=tmp_path / "venue.db", speed=speed)
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("settings", [{"fee": 100}, {"slippage": "100"}, {"delay": 3600.1}], ids=repr)
 def test_a_setting_is_refused_at_its_bound(settings: dict[str, Any]) -> None:
     (name,) = settings
@@ -270,6 +282,57 @@ async def test_delays_are_of_all_lengths_and_no_call_waits_for_another() -> None
         assert one.now() - arrived <= 3002
         by_id = sorted(opened, key=lambda position: int(position["position_id"]))
         assert [position["open_timestamp"] for position in by_id] == sorted(delay + arrived for delay in delays)
+
+
+@pytest.mark.virtual_time
+async def test_many_orders_that_wait_take_no_more_looks_than_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with trading(delay=600) as one:
+        looks, settle = list[int](), one.venue.settle
+        monkeypatch.setattr(one.venue, "settle", lambda: (looks.append(one.now()), settle()))
+        orders = [asyncio.create_task(one.open()) for _ in range(100)]
+        await asyncio.sleep(1)
+        assert len(one.venue.pending) == 100
+        looks.clear()
+        await asyncio.sleep(200)
+        assert len(one.venue.pending) == 100
+        assert 0 < len(looks) <= 401
+        for order in orders:
+            order.cancel()
+        await asyncio.wait(orders)
+        looks.clear()
+        await asyncio.sleep(60)
+        assert not looks  # nobody waits any more
+        await asyncio.sleep(900)
+        assert len(await one.listed()) == 100
+
+
+async def test_an_order_is_answered_though_the_clock_was_moved_on_and_nobody_calls() -> None:
+    clock = VirtualClock()
+    venue = paper.Venue(clock=clock, delay=60)
+    async with client_of(venue, venue.create_key()) as http:
+        assert (await http.post("publish-self-hosted-strategy", json=STRATEGY)).status_code == 200
+        opening = asyncio.create_task(http.post("open-position", json=OPEN))
+        while not venue.pending:
+            await asyncio.sleep(0)
+        clock.advance(100)
+        async with asyncio.timeout(60):
+            assert (await opening).status_code == 200
+
+
+async def test_an_order_that_another_thread_fills_is_answered() -> None:
+    clock = VirtualClock()
+    venue = paper.Venue(clock=clock, delay=60)
+    async with client_of(venue, venue.create_key()) as http:
+        assert (await http.post("publish-self-hosted-strategy", json=STRATEGY)).status_code == 200
+        opening = [asyncio.create_task(http.post("open-position", json=OPEN)) for _ in range(20)]
+        while len(venue.pending) < 20:
+            await asyncio.sleep(0)
+        opening[0].cancel()
+        clock.advance(100)
+        await asyncio.to_thread(venue.settle)
+        async with asyncio.timeout(60):
+            assert {(await one).status_code for one in opening[1:]} == {200}
+    assert len(venue.positions()) == 20
 
 
 @pytest.mark.virtual_time

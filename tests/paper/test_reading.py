@@ -115,8 +115,8 @@ def test_a_file_that_was_written_while_it_was_read_is_read_again(
 ) -> None:
     rows, venues = reading._rows, list[paper.Venue]()
 
-    def read_meanwhile(path: Path, how: str) -> list[Recorded]:
-        found = rows(path, how)
+    def read_meanwhile(db: sqlite3.Connection) -> list[Recorded]:
+        found = rows(db)
         if not venues:
             venues.append(paper.Venue.of(db=file))
             traded(venues[0])

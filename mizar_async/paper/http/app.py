@@ -31,7 +31,7 @@ from . import hosted, page
 from .answers import ErrorText, InvalidRequest, answer_model, answered, asked
 from .bodies import StrictRoute
 from .commands import Command, body_of, carried_out
-from .filling import Perform, performed
+from .filling import Filling, Perform
 from .schema import model_of
 
 _KEY: Final = APIKeyHeader(name="mizar-api-key", auto_error=False, description="The API key that `mizar paper` prints.")
@@ -107,22 +107,23 @@ def create_app(venue: Venue) -> FastAPI:
     async def owner(key: Annotated[str | None, Depends(_KEY)]) -> int:
         return venue.owner(key)
 
+    filling = Filling(venue)
     for endpoint in ENDPOINTS:
         if endpoint.action is None:
-            _add(app, endpoint, venue, owner)
+            _add(app, endpoint, filling, owner)
     for path in {row.path: None for row in ENDPOINTS if row.action is not None}:
-        _add_commands(app, path, venue)
+        _add_commands(app, path, filling)
     page.add(app, venue, owner)
     return app
 
 
-def _add(app: FastAPI, endpoint: Endpoint[Any], venue: Venue, owner: Callable[..., Any]) -> None:
+def _add(app: FastAPI, endpoint: Endpoint[Any], filling: Filling, owner: Callable[..., Any]) -> None:
     route = _ROUTES[endpoint]
     asks = bool(attrs.fields(endpoint.request))
     refuses = (401,) * route.needs_key + route.refuses + (413,) * (asks and endpoint.method != "GET") + (422,) * asks
     app.add_api_route(
         f"{API_PREFIX}/{endpoint.path}",
-        _form(venue, owner) if endpoint.is_form else _endpoint(endpoint, route, venue, owner),
+        _form(filling.venue, owner) if endpoint.is_form else _endpoint(endpoint, route, filling, owner),
         methods=[endpoint.method],
         operation_id=endpoint.path,
         summary=inspect.getdoc(route.perform),
@@ -132,14 +133,14 @@ def _add(app: FastAPI, endpoint: Endpoint[Any], venue: Venue, owner: Callable[..
     )
 
 
-def _add_commands(app: FastAPI, path: str, venue: Venue) -> None:
+def _add_commands(app: FastAPI, path: str, filling: Filling) -> None:
     rows = [row for row in ENDPOINTS if row.path == path]
     commands = {str(row.action): Command.of(row, _ROUTES[row].perform) for row in rows}
     answers = [answer_model(row) for row in rows if _ROUTES[row].is_done]
     refuses = {status for row in rows for status in _ROUTES[row].refuses}
     app.add_api_route(
         f"{API_PREFIX}/{path}",
-        carried_out(venue, commands),
+        carried_out(filling, commands),
         methods=["POST"],
         operation_id=path,
         summary="A command of a TradingView alert, with the key in its body.",
@@ -156,12 +157,14 @@ def _refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
     }
 
 
-def _endpoint(endpoint: Endpoint[Any], route: _Route, venue: Venue, owner: Callable[..., Any]) -> Callable[..., Any]:
-    headers = {PRICES: venue.prices} if endpoint is calls.SERVER_TIME else None
+def _endpoint(
+    endpoint: Endpoint[Any], route: _Route, filling: Filling, owner: Callable[..., Any]
+) -> Callable[..., Any]:
+    headers = {PRICES: filling.venue.prices} if endpoint is calls.SERVER_TIME else None
 
     async def carry_out(ask: BaseModel | None = None, owner: int | None = None) -> Response:
         values = {} if ask is None else dict(ask)
-        answer = await performed(route.perform, venue, owner, asked(endpoint, values))
+        answer = await filling.performed(route.perform, owner, asked(endpoint, values))
         return answered(endpoint, answer, headers)
 
     # FastAPI reads the signature to learn what the row says.

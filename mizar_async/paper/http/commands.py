@@ -19,9 +19,8 @@ from starlette.responses import Response
 from ..._api.endpoints import Endpoint
 from ..._api.exchange import JSON
 from ..rules import Complaint, Refusal, invalid
-from ..venue import Venue
 from .answers import answered, asked
-from .filling import Perform, performed
+from .filling import Filling, Perform
 from .schema import model_of
 
 
@@ -40,20 +39,20 @@ class Command:
         return cls(endpoint, perform, model_of(request))
 
 
-def carried_out(venue: Venue, commands: dict[str, Command]) -> Callable[..., Coroutine[Any, Any, Response]]:
+def carried_out(filling: Filling, commands: dict[str, Command]) -> Callable[..., Coroutine[Any, Any, Response]]:
     """The endpoint of the commands of one path."""
 
     async def carry_out(request: Request) -> Response:
         said = await _object(request)
         key = said.get("api_key")
-        owner = venue.owner(key if isinstance(key, str) else None)
+        owner = filling.venue.owner(key if isinstance(key, str) else None)
         action = said.get("action")
         command = commands.get(action) if isinstance(action, str) else None
         if command is None:
             known = ", ".join(sorted(commands))
             raise invalid(("body", "action"), f"It must be one of {known}", "unknown_action")
         ask = asked(command.endpoint, _values(command.model, said))
-        return answered(command.endpoint, await performed(command.perform, venue, owner, ask))
+        return answered(command.endpoint, await filling.performed(command.perform, owner, ask))
 
     return carry_out
 

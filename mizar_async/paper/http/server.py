@@ -149,8 +149,12 @@ def _bound(host: str, port: int) -> socket.socket:
 
 def _reached(host: str, listening: socket.socket) -> str:
     """The host by which this machine reaches what listens, as an address of the web has it."""
-    if ipaddress.ip_address(listening.getsockname()[0].partition("%")[0]).is_unspecified:
-        host = "::1" if listening.family == socket.AF_INET6 else "127.0.0.1"
+    bound = ipaddress.ip_address(listening.getsockname()[0].partition("%")[0])
+    bound = getattr(bound, "ipv4_mapped", None) or bound
+    if bound.is_unspecified:
+        host = "127.0.0.1" if bound.version == 4 else "::1"
+    elif bound.is_loopback:  # which has many names, and clients that take plain http know few of them
+        host = "localhost" if host.lower() == "localhost" else str(bound)
     return f"[{host.replace('%', '%25')}]" if ":" in host else host
 
 

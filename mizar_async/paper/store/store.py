@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from decimal import Decimal
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import attrs
 import sqlalchemy as sa
@@ -25,12 +25,12 @@ from sqlalchemy.pool import StaticPool
 
 from ..._api.trading import ClosedPosition, Position, Strategy, Symbol
 from ...errors import InvalidInput
-from .reading import foreign
+from ..pending import Locked
+from .reading import check
 from .rows import Recorded, position_of, recorded_of
 from .tables import (
     ALL,
     CLOSE_ONE,
-    COLUMNS,
     COUNT_KEYS,
     HOSTED,
     KEY_OF_NAME,
@@ -47,6 +47,8 @@ from .tables import (
     STRATEGY,
     complete,
 )
+
+_FAILURES: Final = (DBAPIError, sqlite3.Error)
 
 
 @attrs.frozen
@@ -72,23 +74,9 @@ class Store:
         self.path = None if path is None else Path(path)
         self._keys: dict[str, tuple[int, bytes]] = {}
         self._strategies: dict[int, OwnedStrategy] = {}
-        try:
-            self._open()
-        except (DBAPIError, ValueError) as failure:
-            reason = _reason(self.path, failure)
-        else:
-            return
-        raise InvalidInput(f"db={str(self.path)!r} is refused: {reason}")
-
-    def _open(self) -> None:
-        url = sa.URL.create("sqlite", database=None if self.path is None else str(self.path))
-        # The one connection may be asked from the loops of several threads in turn, which the lock arranges.
-        self._engine = sa.create_engine(
-            url, poolclass=StaticPool, connect_args={"check_same_thread": False, "timeout": 5}
-        )
-        event.listen(self._engine, "connect", _durable)
         self._lock = threading.Lock()
-        self._connection = self._engine.connect()
+        with self._told(*_FAILURES, ValueError, OSError):
+            self._connect()
         # A venue in memory is often just dropped: what it holds is given back then, and no warning printed.
         self._give_back = weakref.finalize(self, _give_back, self._connection, self._engine)
         try:
@@ -100,19 +88,43 @@ class Store:
             self._give_back()
             raise
 
+    def _connect(self) -> None:
+        if self.path is not None:
+            check(self.path)  # before a byte of it is changed
+        url = sa.URL.create("sqlite", database=None if self.path is None else str(self.path))
+        # The one connection may be asked from the loops of several threads in turn, which the lock arranges.
+        self._engine = sa.create_engine(
+            url, poolclass=StaticPool, connect_args={"check_same_thread": False, "timeout": 5}
+        )
+        event.listen(self._engine, "connect", _durable)
+        self._connection = self._engine.connect()
+
     def close(self) -> None:
         """Give the file back. Everything is stored already."""
         self._give_back()
 
     @contextmanager
     def _transaction(self) -> Iterator[sa.Connection]:
-        with self._lock:
+        with self._told(*_FAILURES), self._lock:
             try:
                 yield self._connection
                 self._connection.commit()
             except BaseException:
                 self._connection.rollback()
+                # SQLAlchemy leaves a transaction open whose commit failed: the next one would store it.
+                self._connection.connection.rollback()
                 raise
+
+    @contextmanager
+    def _told(self, *kinds: type[Exception]) -> Iterator[None]:
+        """Say in a sentence what failed, without the statement, and without what was to be stored."""
+        try:
+            yield
+        except kinds as failure:
+            told = failure.orig if isinstance(failure, DBAPIError) else failure
+            if getattr(told, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY:
+                raise Locked(f"db={str(self.path)!r} is locked: another process writes it and does not end") from None
+            raise InvalidInput(f"db={str(self.path)!r} is refused: {_reason(self.path, told)}") from None
 
     def add_key(self, name: str, hashed: bytes) -> int:
         """Store a key's hash, and return the number of its owner."""
@@ -215,12 +227,10 @@ class Store:
             {"its_id": one.position_id, "its_price": str(one.close_price or 0), "its_time": one.close_timestamp}
             for one in closed
         ]
-        with self._lock:
-            done = all(self._connection.execute(CLOSE_ONE, row).rowcount == 1 for row in rows)
-            if done:
-                self._connection.commit()
-            else:
-                self._connection.rollback()
+        with self._transaction() as connection:
+            done = all(connection.execute(CLOSE_ONE, row).rowcount == 1 for row in rows)
+            if not done:
+                connection.rollback()
         return done
 
     def position(self, position_id: int) -> OwnedPosition | None:
@@ -258,12 +268,11 @@ class Store:
             return [recorded_of(row) for row in connection.execute(RECORDED_CLOSED, asked)]
 
 
-def _reason(path: Path | None, failure: Exception) -> str:
+def _reason(path: Path | None, told: BaseException | None) -> str:
     if path is not None and path.is_dir():
         return "it is a folder: name a file in it"
     if path is not None and not path.parent.is_dir():
         return "its folder does not exist: make it first"
-    told = failure.orig if isinstance(failure, DBAPIError) else failure
     return f"{told}; it must be a new file or that of a paper venue, in a folder that can be written"
 
 
@@ -274,9 +283,6 @@ def _give_back(connection: sa.Connection, engine: sa.Engine) -> None:
 
 def _durable(connection: sqlite3.Connection, _: object) -> None:
     try:
-        found = set(connection.execute(COLUMNS))
-        if found and foreign(found):  # before a byte of it is changed
-            raise ValueError("it is another database")
         connection.execute("PRAGMA journal_mode=WAL")  # memory keeps its own mode
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute("PRAGMA foreign_keys=ON")
