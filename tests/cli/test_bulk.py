@@ -208,7 +208,7 @@ async def test_what_is_left_in_flight_is_unknown_and_beats_the_interruption(
         found = await told_by(process)
     said = outcomes(b"".join(first).decode() + found.out)
     assert (found.code, len(said)) == (3, MANY)
-    assert set(said) == {"done", "unknown", "not done"}
+    assert {"done", "unknown"} <= set(said) <= {"done", "unknown", "not done"}  # on a busy machine all are begun
     assert said.count("done") + said.count("unknown") >= len(scene.venue.positions())
     assert left.read_text() == rows(said.count("not done"))
     assert "look with `mizar positions list` before you submit them again" in found.err
