@@ -28,11 +28,12 @@ async def guard(
         bool, typer.Option("--keep-on-success", help="Leave the positions of a bot that ends with 0.")
     ] = False,
 ) -> int:
-    """Run a bot, and close all it opened when it ends.
+    """Run a bot, and flatten its strategies when it ends.
 
-    For whatever reason that is, and also if it is silent. Key and address are those of the environment, which are the
-    bot's as well. Exit code: the bot's (128 + n after signal n), 124 if it was silent; 3 whenever positions may be left
-    open; 4 if the key is refused, 5 if the server is not reachable: then nothing is started.
+    For whatever reason that is, and also if it is silent: all that is open is closed, whoever opened it, and nobody is
+    asked. Key and address are those of the environment, which are the bot's as well. Exit code: the bot's (128 + n
+    after signal n), 124 if it was silent; 3 whenever positions may be left open; 4 if the key is refused, 5 if the
+    server is not reachable: then nothing is started.
     """
     if silence is not None and not math.isfinite(silence):
         raise Failure(f"--silence {silence} is refused: it must be a finite number of seconds", WRONG_INPUT)
