@@ -27,4 +27,7 @@ def main() -> None:
     for stream in (sys.stdin, sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a name that the terminal can't show ends no command
-    app()
+    try:
+        app()
+    except OSError:  # of its help, which nobody reads
+        os._exit(141)

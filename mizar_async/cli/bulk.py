@@ -9,21 +9,22 @@ import dataclasses
 import io
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from .exits import CLOSED_PIPE, NOT_DONE, NOT_REACHABLE, UNKNOWN, WRONG_INPUT, Failure, code_of_all
-from .orders import Row, Rows, body_of, read_closes, read_opens
+from .exits import CLOSED_PIPE, NOT_REACHABLE, UNKNOWN, WRONG_INPUT, Failure, code_of_all
+from .orders import Row, Rows, as_they_were, body_of, read_closes, read_opens
 from .output import json_text
 from .profiles import replace
 from .session import Session, ended_by_signals
 
 if TYPE_CHECKING:
-    from .. import Outcome
+    from .. import JournalEntry, MizarError, Outcome
 
 _TOLD: Final = ("outcome", "position_id", "price", "timestamp", "error")
 _INTERRUPTED: Final = "not sent: the command was interrupted"
+_EARLIER: Final = "not sent again: an earlier run was not told what became of it"
 _LEFT: Final = "left while it was in flight: it may have happened"
 
 Stream = Callable[[AsyncIterator[Any]], AsyncIterator["Outcome[Any, Any]"]]
@@ -37,14 +38,14 @@ async def open_from(session: Session, path: str, *, journal: Path | None, not_do
         for row in orders.rows:
             session.out.request("open-position", body_of(row.ask))
         return 0
-    kept = Path(journal or session.journal or f"{orders.name}.journal")
+    kept = _journal_of(journal or session.journal or f"{orders.name}.journal")
     _check_writable(not_done, Path(path), kept)
     strategies = ", ".join(str(number) for number in sorted({row.ask.strategy_id for row in orders.rows})[:10])
     if orders.rows:
         await session.confirm(f"open {len(orders.rows)} positions of {orders.name}, strategy {strategies}?")
         session.out.note(f"{session.place}: journal {kept}")
     async with session.client(journal=kept) as mizar:
-        return await Bulk(session, orders, not_done).run(mizar.stream_open_positions)
+        return await Bulk(session, orders, not_done, kept).run(mizar.stream_open_positions)
 
 
 async def close_from(session: Session, path: str, *, not_done: Path | None, dry_run: bool) -> int:
@@ -79,6 +80,7 @@ class Bulk:
     session: Session
     orders: Rows[Any]
     not_done: Path | None
+    journal: Path | None = None
     ended: dict[int, Outcome[Any, Any]] = dataclasses.field(default_factory=dict)
     begun: int = 0
     printed: int = 0
@@ -112,12 +114,16 @@ class Bulk:
             yield row.ask
 
     def _end_the_rest(self) -> None:
-        from .. import NotSent, Outcome, OutcomeUnknown
+        from .. import Outcome, OutcomeUnknown
 
-        for index, row in enumerate(self.orders.rows):
-            if index not in self.ended:
-                error = OutcomeUnknown(_LEFT) if index < self.begun else NotSent(_INTERRUPTED)
-                self.ended[index] = Outcome(index, row.ask, error=error)
+        left = [index for index in range(len(self.orders.rows)) if index not in self.ended]
+        earlier = Earlier.of(self.journal, self.ended.values()) if left else None
+        for index in left:
+            ask = self.orders.rows[index].ask
+            if index < self.begun or earlier is None:
+                self.ended[index] = Outcome(index, ask, error=OutcomeUnknown(_LEFT))
+            else:
+                self.ended[index] = earlier.outcome(index, ask)
 
     def _print_head(self) -> None:
         if not self.session.out.as_json:
@@ -146,7 +152,7 @@ class Bulk:
             try:
                 self.session.out.data(f"{line}\n")
             except OSError as failure:
-                self.gone = CLOSED_PIPE if isinstance(failure, BrokenPipeError) else NOT_DONE
+                self.gone = CLOSED_PIPE if isinstance(failure, BrokenPipeError) else UNKNOWN
                 self.session.out.fault(f"stdout can't be written ({failure.strerror}): what was sent is told here")
         if self.gone and self.printed <= self.begun:
             self.session.out.fault(line)
@@ -166,19 +172,32 @@ class Bulk:
     def _keep_not_done(self, code: int) -> int:
         if self.not_done is None:
             return code
-        left = [row.cells for index, row in enumerate(self.orders.rows) if self.ended[index].status == "not done"]
+        left = [row for index, row in enumerate(self.orders.rows) if _word(self.ended[index]) == "not done"]
         try:
-            replace(self.not_done, "".join(f"{_line(cells)}\n" for cells in [self.orders.columns, *left]))
+            replace(self.not_done, "".join(f"{_line(cells)}\n" for cells in as_they_were(self.orders, left)))
+            if left and not {"done", "repeated", "unknown"}.isdisjoint(map(_word, self.ended.values())):
+                self._share_journal(self.not_done)
         except Failure as failure:  # which changes nothing of what became of the rows
             self.session.out.fault(str(failure))
             return code or failure.code
         return code
 
+    def _share_journal(self, not_done: Path) -> None:
+        """Whoever opens the rest does so by the same journal, and so nothing twice, also when both files are given."""
+        beside = Path(f"{not_done}.journal")
+        if self.journal is None or beside.exists() or beside.is_symlink():
+            return
+        try:
+            beside.symlink_to(self.journal.resolve())
+        except OSError:
+            self.session.out.note(f"Submit {not_done} with --journal {self.journal}: then nothing is opened twice")
+
     def _summed(self) -> int:
         outcomes = [self.ended[index] for index in range(len(self.orders.rows))]
         counts = Counter(_word(outcome) for outcome in outcomes)
         told = ", ".join(f"{count} {word}" for word, count in counts.items()) or "no rows"
-        self.session.out.note(f"{self.session.place}: {told}")
+        # That something was there before is no matter for `--quiet`.
+        (self.session.out.fault if counts["repeated"] else self.session.out.note)(f"{self.session.place}: {told}")
         code = code_of_all(outcome.error for outcome in outcomes)
         if self.gone and code != UNKNOWN:
             return self.gone
@@ -191,7 +210,47 @@ class Bulk:
         return code
 
 
+@dataclasses.dataclass
+class Earlier:
+    """What other runs have done with a journal."""
+
+    by_name: dict[tuple[int, str | None], JournalEntry]
+    failure: MizarError | None = None
+    """Why nobody can say what they have done, or will do."""
+
+    @classmethod
+    def of(cls, journal: Path | None, ended: Iterable[Outcome[Any, Any]]) -> Earlier:
+        """What stands in a journal now; one that another process holds may have more soon."""
+        from .. import JournalDamaged, JournalInUse, read_journal
+
+        for outcome in ended:
+            if isinstance(outcome.error, (JournalInUse, JournalDamaged)):
+                return cls({}, outcome.error)
+        try:
+            entries = read_journal(journal) if journal is not None and journal.exists() else []
+        except JournalDamaged as damaged:
+            return cls({}, damaged)
+        return cls({(entry.strategy_id, entry.client_order_id): entry for entry in entries})
+
+    def outcome(self, index: int, ask: Any) -> Outcome[Any, Any]:
+        """The outcome of a row that this run has not begun."""
+        from .. import NotSent, Outcome, OutcomeUnknown
+
+        if self.failure is not None:
+            return Outcome(index, ask, error=self.failure)
+        entry = None if isinstance(ask, int) else self.by_name.get((ask.strategy_id, ask.client_order_id))
+        if entry is None or entry.end == "not opened":
+            return Outcome(index, ask, error=NotSent(_INTERRUPTED))
+        if entry.position is None:
+            return Outcome(index, ask, error=OutcomeUnknown(_EARLIER), repeated=True)
+        return Outcome(index, ask, entry.position, repeated=True)
+
+
 def _word(outcome: Outcome[Any, Any]) -> str:
+    from .. import JournalDamaged, JournalInUse
+
+    if isinstance(outcome.error, (JournalInUse, JournalDamaged)):
+        return "refused"  # nobody can say what another run has done, or will do: it may not be submitted elsewhere
     return "repeated" if outcome.repeated and outcome.error is None else outcome.status
 
 
@@ -231,6 +290,18 @@ def _check_writable(path: Path | None, *in_use: Path) -> None:
 
     if path is None:
         return
-    is_other = path.exists() and (not path.is_file() or any(one.exists() and path.samefile(one) for one in in_use))
+    other = {f"{one.resolve()}{end}" for one in in_use for end in ("", "-wal", "-shm", "-lock")}
+    is_other = (path.exists() and not path.is_file()) or str(path.resolve()) in other
     if is_other or not os.access(path.parent, os.W_OK):
         raise Failure(f"{path} can't be written: name another file with --not-done. Nothing was sent.", WRONG_INPUT)
+
+
+def _journal_of(given: str | Path) -> Path:
+    """The file of a journal; `Failure` where there can be none."""
+    import os
+
+    path = Path(given)
+    real = path.resolve()
+    if (real.exists() and not real.is_file()) or not os.access(real if real.exists() else real.parent, os.W_OK):
+        raise Failure(f"{path} can't be a journal: name another file with --journal. Nothing was sent.", WRONG_INPUT)
+    return path

@@ -37,6 +37,9 @@ _SHARED: Final[dict[str, Any]] = {
 # fmt: on
 
 
+_FURTHER: Final = f"Beside these: {', '.join(option for _, option, _ in _SHARED.values())} (`mizar --help`)."
+
+
 def _shared(*, hidden: bool) -> dict[str, Any]:
     """The options of all commands, as typer has them; None where one was not given."""
     found = {}
@@ -64,7 +67,7 @@ def command(app: typer.Typer, name: str | None = None, **settings: Any) -> Calla
     """Make a coroutine function a command: it is given the `Session`, then its arguments."""
 
     def register(function: Command) -> Command:
-        app.command(name, **settings)(_entry(function))
+        app.command(name, epilog=_FURTHER, **settings)(_entry(function))
         return function
 
     return register

@@ -61,12 +61,12 @@ async def _of_server(session: Session, points: Sequence[_Point]) -> list[_Point]
     found = [_Point("key", source.name), _Point("address", place), _proxy(session)]
     try:
         async with session.client() as mizar:
-            return [*found, *await _asked(mizar)]
+            return [*found, *await _asked(mizar, session)]
     except Failure as failure:
         return [*found, _Point("key accepted", "refused here", str(failure), failure.code)]
 
 
-async def _asked(mizar: AsyncMizar) -> list[_Point]:
+async def _asked(mizar: AsyncMizar, session: Session) -> list[_Point]:
     """What the server says: that it is there, its time, and whether it knows the key."""
     import time
 
@@ -86,7 +86,8 @@ async def _asked(mizar: AsyncMizar) -> list[_Point]:
     try:
         strategies = await once.get_all_self_hosted_strategies_info()
     except MizarError as failure:
-        to_do = "`mizar login` with a key of this server"
+        is_environment = session.source.name == "MIZAR_API_KEY"
+        to_do = f"{'set MIZAR_API_KEY to' if is_environment else '`mizar login` with'} a key of this server"
         return [*found, _Point("key accepted", str(failure), to_do, code_of(failure))]
     return [*found, _Point("key accepted", f"yes, {counted(len(strategies), 'strategy', 'strategies')}")]
 

@@ -35,17 +35,18 @@ def code_of(error: MizarError) -> int:
     """The exit code that an error means."""
     from .. import InvalidInput, JournalDamaged, JournalInUse, NotFlat, NotSent, Unavailable, WrongKey
 
-    match error:
-        case InvalidInput():
-            return WRONG_INPUT
-        case WrongKey():
-            return NO_KEY
-        case NotFlat():
-            return UNKNOWN if error.in_doubt else NOT_DONE
-        case JournalInUse() | JournalDamaged():
-            return NOT_DONE
-        case NotSent() | Unavailable():
-            return NOT_REACHABLE
+    for kinds, code in (
+        ((InvalidInput,), WRONG_INPUT),
+        ((WrongKey,), NO_KEY),
+        ((JournalInUse, JournalDamaged), NOT_DONE),
+        ((NotSent, Unavailable), NOT_REACHABLE),
+    ):
+        if isinstance(error, kinds):
+            return code
+    if isinstance(error, NotFlat):
+        return UNKNOWN if error.in_doubt else NOT_DONE
+    if error.happened == "yes" and "close" in (error.path or ""):
+        return DONE  # a close that is certain, whose price nobody told
     # What was done and can't be read must not be done again, as what is refused may be.
     return NOT_DONE if error.happened == "no" or error.method == "GET" else UNKNOWN
 

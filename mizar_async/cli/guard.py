@@ -37,6 +37,12 @@ async def guard(
     """
     if silence is not None and not math.isfinite(silence):
         raise Failure(f"--silence {silence} is refused: it must be a finite number of seconds", WRONG_INPUT)
+    if session.profile is not None:
+        raise Failure(
+            "guard takes key and address from the environment, since they are the bot's as well: set MIZAR_API_KEY and "
+            "MIZAR_API_URL in place of --profile. Nothing is started.",
+            WRONG_INPUT,
+        )
     from .guarding import run_guard
 
     return await run_guard(command, strategy, silence, keep_on_success, session.journal)

@@ -70,7 +70,8 @@ def find(name: str | None, say: Say) -> Source:
     found = _stored(profile, say)
     if found is None:
         raise Failure(
-            f"profile {chosen!r} has no key for {profile.entry.partition('@')[2]}: `mizar login --profile {chosen}`",
+            f"profile {chosen!r} has no key for {profile.entry.partition('@')[2]}: "
+            f"`mizar login --profile {chosen} --url ADDRESS`",
             NO_KEY,
         )
     return Source(f"profile {chosen}", found, profile.url)
@@ -83,6 +84,11 @@ def _check_address(profile: Profile) -> None:
         Address.find(profile.url)
     except InvalidInput as refused:
         raise Failure(f"profile {profile.name!r} in {file_of_profiles()}: {refused}", WRONG_INPUT) from None
+
+
+def is_kept(profile: Profile, say: Say) -> bool:
+    """Whether there is a key for the address of a profile."""
+    return _stored(profile, say) is not None
 
 
 def _stored(profile: Profile, say: Say) -> str | None:

@@ -31,19 +31,27 @@ def add_to(app: typer.Typer) -> None:
 
 async def login(
     session: Session,
-    url: Annotated[str | None, typer.Option(help="The address of the API; by default the real venue's.")] = None,
+    url: Annotated[
+        str | None,
+        typer.Option(help="The address; else the profile's, MIZAR_API_URL, or the real venue's."),
+    ] = None,
     key_stdin: Annotated[bool, typer.Option("--key-stdin", help="Read the key from stdin.")] = False,
+    nothing: Annotated[list[str] | None, typer.Argument(hidden=True)] = None,
 ) -> int:
     """Keep a key under the name of --profile.
 
     It is asked for without being shown, and tried by one read first.
     """
-    from .. import Address
+    from .. import Address, InvalidInput
     from . import keys
 
+    if nothing:
+        raise Failure("a key is no argument, since others could read it there: it is asked for, or --key-stdin", 2)
     name = check_name(session.profile or "default")
-    before = read().by_name.get(name)
-    address = Address.find(url if url is not None else before.url if before else None)
+    try:
+        address = Address.find(url if url is not None else _address_of(read().by_name.get(name), session))
+    except InvalidInput as refused:
+        raise Failure(str(refused).replace("api_url", "--url"), WRONG_INPUT) from None
     key = await _key(session, f"{address.environment} {address.host}", key_stdin)
     count = await _tried(key, address.url)
     entry = Profile(name, address.url, keyring=True)
@@ -62,6 +70,21 @@ async def login(
         f"{address.environment} {address.host}: the key is accepted ({strategies}) and lies in {place}; {used}"
     )
     return DONE
+
+
+def _address_of(profile: Profile | None, session: Session) -> str | None:
+    """Where a key goes without --url: to where its profile's key went before; None for a profile that is new."""
+    from . import keys
+
+    if profile is None:
+        return None
+    if not keys.is_kept(profile, session.out.note):
+        raise Failure(
+            f"profile {profile.name!r} has no key for its address, which may have been edited: say with --url where "
+            "the key goes. Nothing was sent.",
+            WRONG_INPUT,
+        )
+    return profile.url
 
 
 async def _key(session: Session, place: str, from_stdin: bool) -> str:
@@ -115,7 +138,7 @@ async def list_profiles(session: Session) -> int:
     found = read()
     records: list[dict[str, Any]] = []
     for name, profile in sorted(found.by_name.items()):
-        place: tuple[str, str] = "refused", profile.url
+        place: tuple[str, str] = "refused", "an address that can't be used"
         with contextlib.suppress(InvalidInput):
             address = Address.find(profile.url)
             place = address.environment, address.host

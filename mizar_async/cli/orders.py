@@ -22,6 +22,8 @@ Ask = TypeVar("Ask")
 
 MOST_ROWS: Final = 100_000
 _SHOWN: Final = 20
+_OPENED: Final = {"done", "repeated", "unknown"}
+_ID: Final = "client_order_id"
 _LARGEST: Final = 64 * 2**20
 _SIDES: Final = {"long": True, "short": False}
 _FLAGS: Final = {"true": True, "false": False, "1": True, "0": False}
@@ -51,6 +53,10 @@ def read_opens(path: str) -> Rows[OpenPosition]:
     alike: Counter[tuple[Any, ...]] = Counter()
 
     def ask_of(cells: dict[str, str], line: int) -> OpenPosition:
+        if cells.get("outcome") in _OPENED:
+            raise ValueError(
+                f"its outcome is {cells['outcome']!r}: take the row out, or what was opened is opened again"
+            )
         ask = open_of(cells)
         if ask.client_order_id is None:
             what = (ask.strategy_id, ask.base_asset, ask.quote_asset, format(ask.size.normalize(), "f"), ask.is_long)
@@ -102,6 +108,22 @@ def open_of(cells: dict[str, str]) -> OpenPosition:
         is_long=_side(cells),
         client_order_id=cells.get("client_order_id") or None,
     )
+
+
+def as_they_were(orders: Rows[Any], some: Sequence[Row[Any]]) -> Iterator[Sequence[str]]:
+    """Some rows of a file as a file of their own; of opens that are alike each keeps its name."""
+    known = [column.strip().lower() for column in orders.columns]
+    names = [getattr(row.ask, _ID, None) for row in orders.rows]
+    if _ID in known:
+        place = known.index(_ID)
+        yield orders.columns
+        yield from ([*row.cells[:place], row.ask.client_order_id, *row.cells[place + 1 :]] for row in some)
+    elif len(some) < len(names) and any(name is not None and not name.endswith("-1") for name in names):
+        yield [*orders.columns, _ID]
+        yield from ([*row.cells, row.ask.client_order_id] for row in some)
+    else:
+        yield orders.columns
+        yield from (row.cells for row in some)
 
 
 def body_of(ask: OpenPosition) -> dict[str, Any]:

@@ -16,6 +16,8 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
+from .exits import UNKNOWN, Failure
+
 if TYPE_CHECKING:
     from decimal import Decimal
 
@@ -82,7 +84,9 @@ class Output:
             self.fault(f"stdout can't be written ({failure.strerror}): what was done is told here")
             for record in records:
                 self.fault(json_text(record))
-            raise
+            if isinstance(failure, BrokenPipeError):
+                raise
+            raise Failure("look before you repeat it", UNKNOWN) from None
 
     def rows(self, rows: Iterable[Sequence[object]]) -> None:
         """Print rows as CSV."""

@@ -108,8 +108,9 @@ def _profile(name: str, entry: dict[str, Any]) -> Profile:
 def check_name(name: str) -> str:
     """A name that a profile may have, or `Failure`."""
     if not _NAME.fullmatch(name):
+        shown_name = name if len(name) <= 32 else "what was given"  # a key may stand there by mistake
         raise Failure(
-            f"{name[:80]!r} is no name of a profile: letters, digits, '.', '_' and '-', 64 at most", WRONG_INPUT
+            f"{shown_name!r} is no name of a profile: letters, digits, '.', '_' and '-', 64 at most", WRONG_INPUT
         )
     return name
 

@@ -72,6 +72,7 @@ class Interrupts:
         finally:
             for number in (signal.SIGINT, signal.SIGTERM):
                 loop.remove_signal_handler(number)
+                signal.signal(number, signal.SIG_IGN)  # what it came to is known, and must not be told otherwise
 
     def _take(self, number: int, task: asyncio.Task[Any], say: Callable[[str], None]) -> None:
         self._count += 1
@@ -237,6 +238,7 @@ async def typed_line(question: str, *, hidden: bool = False) -> str:
         import getpass
 
         return getpass.getpass(question, sys.stderr)
+    _forget_what_was_typed()
     with _no_echo() if hidden else contextlib.nullcontext():  # before anybody is asked to type
         print(printable(question), end="", file=sys.stderr, flush=True)
         if sys.platform == "win32":
@@ -251,6 +253,15 @@ async def typed_line(question: str, *, hidden: bool = False) -> str:
             loop.remove_reader(sys.stdin.fileno())
         with ended_by_signals():  # the line may not have ended
             return sys.stdin.readline()
+
+
+def _forget_what_was_typed() -> None:
+    """What was typed before a question was asked is no answer to it."""
+    if sys.platform != "win32":
+        import termios
+
+        with contextlib.suppress(termios.error, ValueError):
+            termios.tcflush(sys.stdin.fileno(), termios.TCIFLUSH)
 
 
 @contextlib.contextmanager

@@ -34,7 +34,9 @@ async def watch(
 
     from .looks import Looks
 
-    async with session.client() as mizar:
+    # A look that takes longer is an old one, and says so.
+    patience = max(5.0, every)
+    async with session.client().with_options(timeout=patience, deadline=patience, max_retries=1) as mizar:
         looks = Looks(session, mizar, strategy_id)
         with looks.shown() as show:
             while True:

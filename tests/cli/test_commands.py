@@ -277,7 +277,7 @@ async def test_a_full_disk_does_not_hide_what_was_opened(scene: Scene) -> None:
         found = await told("positions", "open", "1", "BTCUSDT", "--side", "long", stdout=full)
     finally:
         os.close(full)
-    assert found.code == 1
+    assert found.code == 3  # 1 would be "not done", which may be repeated
     assert json.loads(found.err.splitlines()[1])["position_id"] == "1"
 
 

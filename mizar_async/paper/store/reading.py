@@ -74,7 +74,9 @@ def _at_rest(file: Path) -> tuple[tuple[int, int], ...] | None:
     log = _beside(file, "-wal")
     if not log.exists():
         return (_state(file),)
-    return None if _beside(file, "-shm").exists() else (_state(file), _state(log))
+    with contextlib.suppress(FileNotFoundError):  # whoever had it open has just ended
+        return None if _beside(file, "-shm").exists() else (_state(file), _state(log))
+    return None
 
 
 def _seen_at_rest(file: Path, look: Callable[[sqlite3.Connection], T]) -> T:
