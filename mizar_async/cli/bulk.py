@@ -175,22 +175,24 @@ class Bulk:
         left = [row for index, row in enumerate(self.orders.rows) if _word(self.ended[index]) == "not done"]
         try:
             replace(self.not_done, "".join(f"{_line(cells)}\n" for cells in as_they_were(self.orders, left)))
-            if left and not {"done", "repeated", "unknown"}.isdisjoint(map(_word, self.ended.values())):
-                self._share_journal(self.not_done)
+            self._share_journal(Path(f"{self.not_done}.journal"), bool(left))
         except Failure as failure:  # which changes nothing of what became of the rows
             self.session.out.fault(str(failure))
             return code or failure.code
         return code
 
-    def _share_journal(self, not_done: Path) -> None:
+    def _share_journal(self, beside: Path, is_any_left: bool) -> None:
         """Whoever opens the rest does so by the same journal, and so nothing twice, also when both files are given."""
-        beside = Path(f"{not_done}.journal")
-        if self.journal is None or beside.exists() or beside.is_symlink():
+        if self.journal is None or beside.resolve() == self.journal.resolve():
+            return
+        if beside.is_symlink():  # of an earlier rest, which may be another file's
+            beside.unlink(missing_ok=True)
+        if not is_any_left or {"done", "repeated", "unknown"}.isdisjoint(map(_word, self.ended.values())):
             return
         try:
             beside.symlink_to(self.journal.resolve())
         except OSError:
-            self.session.out.note(f"Submit {not_done} with --journal {self.journal}: then nothing is opened twice")
+            self.session.out.fault(f"submit the rest with --journal {self.journal}: then nothing is opened twice")
 
     def _summed(self) -> int:
         outcomes = [self.ended[index] for index in range(len(self.orders.rows))]

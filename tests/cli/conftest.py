@@ -26,7 +26,9 @@ from ..venues import ROOT, RunningVenue, running_venue
 LIMIT = 120
 """Seconds that a command may take on a busy machine."""
 
-MAIN = "import sys; sys.argv[0] = 'mizar'; from mizar_async.cli import main; main()"
+# Whoever started the tests in the background has Ctrl-C ignored by all that they start.
+_HEARD = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+MAIN = f"{_HEARD}; import sys; sys.argv[0] = 'mizar'; from mizar_async.cli import main; main()"
 # With a terminal of its own, so that Ctrl-C that is typed there reaches it.
 _AT_A_TERMINAL = f"import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); {MAIN}"
 

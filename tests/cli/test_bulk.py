@@ -282,6 +282,20 @@ async def test_the_rest_of_a_file_is_what_no_run_has_opened(scene: Scene, file: 
     assert len(scene.venue.positions()) == 80
 
 
+async def test_the_rest_of_another_file_has_the_journal_of_that_one(scene: Scene, tmp_path: Path) -> None:
+    left = tmp_path / "left.csv"
+    for name, pair in [("one", "BTC"), ("other", "ETH")]:
+        file = tmp_path / f"{name}.csv"
+        file.write_text(rows(1, row=f"1,{pair}/USDT,long,0.5"))
+        assert (await told("positions", "open", "--from", str(file), "--yes")).code == 0
+        file.write_text(rows(1, row=f"1,{pair}/USDT,long,0.5") + rows(2, row="1,BTC/USDT,short,1").partition("\n")[2])
+        reading, writing = os.pipe()
+        os.close(reading)
+        await told("positions", "open", "--from", str(file), "--yes", "--not-done", str(left), stdout=writing)
+        os.close(writing)
+        assert Path(f"{left}.journal").resolve() == Path(f"{file}.journal").resolve()
+
+
 async def test_what_was_opened_is_not_opened_again_from_what_was_printed(scene: Scene, file: Path) -> None:
     file.write_text(rows(2))
     printed = (await told("positions", "open", "--from", str(file), "--yes")).out
