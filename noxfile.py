@@ -49,7 +49,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """Types, by mypy --strict and by pyright."""
-    session.install("-e", ".[paper,frames,hosted]", *group("types"))
+    session.install("-e", ".[paper,keyring,frames,hosted]", *group("types"))
     session.run("mypy")
     session.run("pyright")
 
