@@ -135,14 +135,14 @@ class Session:
 
     def client(self, *, journal: str | os.PathLike[str] | None = None) -> AsyncMizar:
         """A client of that key. It is nobody else's: what is open when it ends stays open."""
+        source, address = self.source, self.address  # where there are none, nothing else is loaded
         from .. import AsyncMizar, InvalidInput
 
-        address = self.address
         try:
-            AsyncMizar(self.source.key, api_url=address.url)
+            AsyncMizar(source.key, api_url=address.url)
         except InvalidInput as refused:
-            raise Failure(f"{self.source.name}: {refused}", NO_KEY) from None
-        return AsyncMizar(self.source.key, api_url=address.url, journal=journal)
+            raise Failure(f"{source.name}: {refused}", NO_KEY) from None
+        return AsyncMizar(source.key, api_url=address.url, journal=journal)
 
     async def confirm_write(self, question: str) -> None:
         """Ask before a single write, which only real money needs."""
