@@ -178,9 +178,14 @@ def _read(path: str, ask_of: Callable[[dict[str, str], int], Ask], check: Callab
     except (ValueError, csv.Error) as fault:
         faults.append(f"{name}, line {max(1, lines.line_num)}: {fault}")
     if faults:
-        more = [f"and {len(faults) - _SHOWN} more"] if len(faults) > _SHOWN else []
-        raise Failure("\n".join([*faults[:_SHOWN], *more, "Nothing was sent."]), WRONG_INPUT)
+        raise Failure("\n".join([*shortened(faults), "Nothing was sent."]), WRONG_INPUT)
     return Rows(name, columns, rows)
+
+
+def shortened(faults: Sequence[str]) -> list[str]:
+    """The first faults of a file, and how many more there are."""
+    more = len(faults) - _SHOWN
+    return [*faults[:_SHOWN], *([f"and {more} more"] if more > 0 else [])]
 
 
 def _text(path: str, name: str) -> str:

@@ -18,14 +18,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from .exits import NO_KEY, NOT_DONE, NOT_REACHABLE, WRONG_INPUT, Failure
-from .orders import numbered
+from .orders import numbered, shortened
 from .session import Session
 
 if TYPE_CHECKING:
     from .. import Position
 
 _SQLITE: Final = b"SQLite format 3\0"
-_SHOWN: Final = 20
 _LARGEST: Final = 2**30
 _NEEDED: Final = {"position_id", "size", "open_price", "open_timestamp"}
 _NOT_SPACE: Final = re.compile(r"\S")
@@ -191,9 +190,7 @@ class _Reading:
     def history(self) -> History:
         """What came of it; `Failure` if anything was wrong."""
         if self._faults:
-            more = len(self._faults) - _SHOWN
-            shown = [*self._faults[:_SHOWN], *([f"and {more} more"] if more > 0 else [])]
-            raise Failure("\n".join(shown), WRONG_INPUT)
+            raise Failure("\n".join(shortened(self._faults)), WRONG_INPUT)
         return History(self._name, list(self._positions.values()), self._fees)
 
 

@@ -179,3 +179,14 @@ async def test_a_real_keyring_keeps_the_key_or_fails_within_its_time(
     gone = await told("logout", env=env)
     assert gone.code == 0
     assert venue.key.encode() not in everything_in(tmp_path)
+
+
+async def test_a_key_that_is_typed_as_an_argument_is_refused_and_not_shown() -> None:
+    found = await told("login", "secret-of-an-argument")
+    assert (found.code, "a key is no argument" in found.err) == (2, True)
+    assert "secret" not in found.out + found.err
+
+
+async def test_a_guard_takes_no_profile_since_the_bot_has_none() -> None:
+    found = await told("--profile", "a", "guard", "--strategy", "1", "--", "true")
+    assert (found.code, "Nothing is started" in found.err) == (2, True)
