@@ -167,7 +167,8 @@ def _read(path: str, ask_of: Callable[[dict[str, str], int], Ask], check: Callab
     try:
         columns = next(lines, [])
         known = [column.strip().lower() for column in columns]
-        _check_columns(known, check)
+        check_distinct(known)
+        check(set(known))
         for line, cells in numbered(lines):
             if len(rows) + len(faults) == MOST_ROWS:
                 raise ValueError(f"it has more than {MOST_ROWS:,} rows: split it")
@@ -207,11 +208,11 @@ def _bytes(path: Path) -> bytes:
         return content.read(_LARGEST + 1)
 
 
-def _check_columns(known: list[str], check: Callable[[set[str]], None]) -> None:
-    twice = [column for column, count in Counter(known).items() if count > 1]
+def check_distinct(columns: Sequence[str]) -> None:
+    """Raise ValueError for a column that stands twice, of which nobody knows which counts."""
+    twice = [column for column, count in Counter(columns).items() if count > 1]
     if twice:
         raise ValueError(f"the column {twice[0]!r} stands twice")
-    check(set(known))
 
 
 def numbered(lines: Any) -> Iterator[tuple[int, list[str]]]:

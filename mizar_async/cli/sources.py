@@ -11,14 +11,13 @@ import io
 import json
 import re
 import sys
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from .exits import NO_KEY, NOT_DONE, NOT_REACHABLE, WRONG_INPUT, Failure
-from .orders import numbered, shortened
+from .orders import check_distinct, numbered, shortened
 from .session import Session
 
 if TYPE_CHECKING:
@@ -222,14 +221,12 @@ def _csv(text: str, name: str) -> Iterator[tuple[int, dict[str, Any]]]:
             if len(cells) != len(known):
                 raise csv.Error(f"it has {len(cells)} cells, and there are {len(known)} columns")
             yield line, {column: cell.strip() for column, cell in zip(known, cells, strict=True) if cell.strip()}
-    except csv.Error as fault:
+    except (ValueError, csv.Error) as fault:
         raise Failure(f"{name}, line {max(1, lines.line_num)}: {fault}", WRONG_INPUT) from None
 
 
 def _check_columns(known: Sequence[str]) -> None:
-    twice = [column for column, count in Counter(known).items() if count > 1]
-    if twice:
-        raise csv.Error(f"the column {twice[0]!r} stands twice")
+    check_distinct(known)
     columns = set(known)
     pair = columns & {"pair", "symbol"} or {"base_asset", "quote_asset"} <= columns
     if not (columns >= _NEEDED and pair and len(columns & {"side", "is_long"}) == 1):
